@@ -1,0 +1,96 @@
+package audit
+
+import "time"
+
+// Type is the kind of an event.
+type Type string
+
+// The kinds of event that are written today.
+const (
+	CallBegin      Type = "call.begin"
+	CallEnd        Type = "call.end"
+	CallUnknown    Type = "call.unknown" // a begin without an end, found at boot
+	Deny           Type = "decision.deny"
+	RefusedSummary Type = "refused.summary" // strangers, counted
+	SessionOpen    Type = "session.open"
+	SessionDeny    Type = "session.deny"
+	PolicyLoad     Type = "policy.load"
+	ConfigLoad     Type = "config.load"
+	LogOpen        Type = "log.open"
+	LogRecovered   Type = "log.recovered"
+	LogClose       Type = "log.close"
+)
+
+// Event is one leaf of the log. Member names in the leaf follow CloudTrail's
+// record contents where it has one. Empty members are left out.
+type Event struct {
+	ID            string            // eventID: unique
+	Type          Type              // eventType
+	Time          time.Time         // eventTime: UTC, RFC 3339 with microseconds
+	Call          string            // callID: pairs call.begin, call.end, call.unknown
+	Source        string            // eventSource: "s3.amazonaws.com"
+	Name          string            // eventName: the operation
+	Region        string            // awsRegion
+	Account       string            // recipientAccountId
+	Peer          string            // sourceIPAddress
+	Agent         string            // userAgent, cut at 256 bytes
+	Identity      *Identity         // userIdentity
+	ReadOnly      bool              // readOnly; only with Name
+	Actions       []string          // iamActions
+	Resources     []Resource        // resources, at most 64; more are counted in MoreResources
+	MoreResources int               // resourcesOmitted
+	Decision      *Decision         // decision
+	Upstream      *Upstream         // upstream: call.begin
+	Request       *Message          // request
+	Response      *Message          // response: call.end
+	Error         string            // errorCode, as the agent was told
+	Message       string            // errorMessage, as the agent was told
+	Outcome       string            // outcome: call.end: "complete", "refused", "aborted", "failed"
+	Count         int64             // count: refused.summary
+	Rule          string            // rule: name of the rule that refused
+	Detail        map[string]string // detail: small facts of one kind of event
+}
+
+// Identity is who called.
+type Identity struct {
+	Principal  string   // principalId: "<issuer-alias>|<sub>"
+	Groups     []string // groups
+	OnBehalfOf []string // onBehalfOf
+	Session    string   // sessionId
+	Role       string   // role
+	Key        string   // accessKeyId: the gateway key id
+}
+
+// Resource is one resource that a call named.
+type Resource struct {
+	Type string // type: "s3:object"
+	ARN  string // ARN
+}
+
+// Decision is what policy said.
+type Decision struct {
+	Effect   string   // effect: "allow", "deny"
+	Policies []string // policies: ids of the deciding policies
+	Set      string   // policySet: SHA-256
+	Errors   []string // errors
+	Denied   string   // denied: the first pair not allowed
+}
+
+// Upstream is how the call goes to AWS.
+type Upstream struct {
+	Role           string // roleArn
+	SourceIdentity string // sourceIdentity
+	Level          string // narrowing
+	Widened        bool   // widened
+	Host           string // host
+	Class          string // class
+}
+
+// Message is one HTTP message of a call, as the agent sent or received it.
+type Message struct {
+	Hash      string // canonicalSha256: canonical request hash (request only)
+	Body      string // body: "sha256:<hex>", "unsigned", "unobserved", or "" when there is none
+	Length    int64  // length: bytes of body seen or declared; -1 unknown
+	Status    int    // status (response only)
+	RequestID string // requestId: AWS's (response only)
+}

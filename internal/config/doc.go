@@ -1,0 +1,2 @@
+// Package config reads credence's one configuration file.
+package config

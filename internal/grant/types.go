@@ -1,0 +1,36 @@
+package grant
+
+import "time"
+
+// Class is a class of route: which bodies the door out reads.
+type Class string
+
+// The classes of design 4.
+const (
+	None     Class = "none"
+	Request  Class = "request"
+	Response Class = "response"
+	Both     Class = "both"
+)
+
+// Grant is what the door in decided and the door out may do, for one request.
+type Grant struct {
+	CallID      string
+	EventID     string // id of the call.begin leaf
+	Session     string
+	Class       Class
+	Route       string    // xds.route_name on which the exchange must find itself
+	Fingerprint [32]byte  // Fingerprint of the request
+	Expires     time.Time // 10 s after it was given
+	Credential  string    // mint key, never the credential
+	Service     string    // catalog id
+	Operation   string
+	Protocol    string // awsapi.Protocol, for error answers
+	SignService string // scope of the upstream signature
+	SignRegion  string
+	Authority   string // upstream Host
+	PayloadHash string // what the upstream signature declares: hex digest or UNSIGNED-PAYLOAD
+	BodySeen    bool   // ext_authz read the whole body, and PayloadHash is its digest
+	BodyLength  int64  // declared content-length; -1 when chunked
+	Record      string // "meta" or "full"
+}

@@ -1,0 +1,28 @@
+// Package secret holds values that must never be printed, and the key ring
+// that derives and seals them.
+package secret
+
+// Secret is a string that prints as [redacted] under every fmt verb, in JSON,
+// in YAML and in logs. Only Reveal gives the value.
+type Secret struct{ value string }
+
+// New wraps value.
+func New(value string) Secret { return Secret{value} }
+
+// Reveal returns the value. Call it only where the value is used, never where
+// it is shown.
+func (s Secret) Reveal() string { return s.value }
+
+// IsZero reports whether the secret is empty.
+func (s Secret) IsZero() bool { return s.value == "" }
+
+const redacted = "[redacted]"
+
+// String returns "[redacted]".
+func (Secret) String() string { return redacted }
+
+// GoString returns "[redacted]".
+func (Secret) GoString() string { return redacted }
+
+// MarshalText returns "[redacted]".
+func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }

@@ -1,0 +1,30 @@
+package session
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/credence-gateway/credence/internal/identity"
+	"github.com/credence-gateway/credence/internal/secret"
+)
+
+// Session is an agent's right to call through the gateway under one role until
+// it expires. It is carried whole, sealed, in the session token.
+type Session struct {
+	ID        string // 26 base32 characters, unique
+	Principal identity.Principal
+	Role      string // name of a configured role
+	Name      string // RoleSessionName as asked; "" when none
+	Issued    time.Time
+	Expires   time.Time
+	Sources   []netip.Prefix // the session is only good from here; empty means anywhere
+}
+
+// Keys is what the agent receives: credentials in the shape of AWS's that only
+// this gateway honours.
+type Keys struct {
+	AccessKeyID  string // "CRDN" + 16 base32 characters
+	Secret       secret.Secret
+	SessionToken secret.Secret
+	Expires      time.Time
+}

@@ -1,0 +1,52 @@
+package policies
+
+import (
+	"net/netip"
+	"time"
+
+	"github.com/credence-gateway/credence/internal/awsapi"
+	"github.com/credence-gateway/credence/internal/identity"
+)
+
+// Narrow is how far an AWS credential is narrowed before it is used.
+type Narrow int
+
+// The narrowing levels, widest first, so that the larger value is stricter.
+const (
+	NarrowService   Narrow = iota + 1 // every resource of the service
+	NarrowContainer                   // the enclosing container: bucket and keys, table and indexes, queue
+	NarrowExact                       // the action on the very ARN
+)
+
+// Record is how much of a call is recorded.
+type Record int
+
+// The recording levels.
+const (
+	RecordMeta Record = iota + 1 // heads, digests where seen
+	RecordFull                   // request and response bodies too
+)
+
+// Facts is everything that a decision rests on.
+type Facts struct {
+	Principal identity.Principal
+	Role      string // the session's role name
+	SessionID string
+	Issued    time.Time // of the session
+	Now       time.Time
+	Source    netip.Addr
+	Call      awsapi.Call
+}
+
+// Decision is the outcome for a whole call. The zero value is deny.
+type Decision struct {
+	Allow    bool
+	Reasons  []string // ids of the deciding policies, sorted ("file.cedar:12" or their @id)
+	Errors   []string // evaluation errors, sorted; not empty means deny
+	Denied   string   // "s3:GetObject on arn:..." : the first pair that was not allowed
+	Narrow   Narrow
+	Record   Record
+	Advice   string        // @advice of the denying or missing policy, for the agent
+	Duration time.Duration // @duration: longest session or credential; 0 when unset
+	Set      string        // SHA-256 of the policy set that decided
+}
