@@ -1,0 +1,197 @@
+// Package config reads credence's one configuration file, a small YAML
+// document. Reading is strict: a key that is not listed here, a value of the
+// wrong kind, a missing file or a name that points nowhere is an error that
+// names the line and, for a misspelt key, the nearest one.
+//
+// The smallest whole file:
+//
+//	identity:
+//	  oidc:
+//	    - {name: corp, issuer: "https://login.example.com", audience: [credence]}
+//	connections:
+//	  - {name: prod, account: "111122223333", regions: [us-east-1]}
+//	roles:
+//	  - {name: reader, connection: prod, arn: "arn:aws:iam::111122223333:role/credence-reader"}
+//	policies: ./policies
+//
+// Relative paths are relative to the file's own folder. Secrets never stand in
+// the file.
+package config
+
+import (
+	"path/filepath"
+	"time"
+)
+
+// Config is the whole file with its defaults filled in and its paths made
+// absolute.
+type Config struct {
+	// Listen is the address that agents call, host:port on a loopback
+	// address. Default 127.0.0.1:8080.
+	Listen string `yaml:"listen" json:"listen,omitempty"`
+	// Identity says which issuers prove who an agent is. At least one.
+	Identity Identity `yaml:"identity" json:"identity"`
+	// Connections are the AWS accounts, or emulators, that calls go to.
+	Connections []Connection `yaml:"connections" json:"connections"`
+	// Roles are what sessions may be opened for.
+	Roles []Role `yaml:"roles" json:"roles"`
+	// Policies is the folder of *.cedar files.
+	Policies string `yaml:"policies" json:"policies"`
+	// Sessions bounds gateway sessions.
+	Sessions Sessions `yaml:"sessions" json:"sessions,omitempty"`
+	// Audit is the log of record.
+	Audit Audit `yaml:"audit" json:"audit,omitempty"`
+	// State is the folder for keys and sockets. Default ./.credence.
+	State string `yaml:"state" json:"state,omitempty"`
+	// Observability sets logs and metrics.
+	Observability Observability `yaml:"observability" json:"observability,omitempty"`
+
+	// File is the path that was read; Digest its SHA-256 in hex.
+	File   string `yaml:"-" json:"-"`
+	Digest string `yaml:"-" json:"-"`
+}
+
+// Identity lists the issuers that prove who an agent is.
+type Identity struct {
+	OIDC []OIDC `yaml:"oidc" json:"oidc"`
+}
+
+// OIDC is one OpenID Connect issuer.
+type OIDC struct {
+	// Name is the alias that principals carry: "<name>|<sub>".
+	Name string `yaml:"name" json:"name"`
+	// Issuer is the issuer URL: https, or http on loopback.
+	Issuer string `yaml:"issuer" json:"issuer"`
+	// Audience lists the audiences of ours that a token may carry.
+	Audience []string `yaml:"audience" json:"audience"`
+	// GroupsClaim names the claim that lists groups. Default "groups".
+	GroupsClaim string `yaml:"groups_claim" json:"groups_claim,omitempty"`
+	// Algorithms lists the accepted signature algorithms (RFC 7518). Default
+	// RS256, PS256, ES256, EdDSA.
+	Algorithms []string `yaml:"algorithms" json:"algorithms,omitempty"`
+	// MaxTokenLife is the longest exp - iat of an accepted token. Default 1h.
+	MaxTokenLife Duration `yaml:"max_token_life" json:"max_token_life,omitempty"`
+}
+
+// Connection is one AWS account, or an emulator in its place.
+type Connection struct {
+	Name    string   `yaml:"name" json:"name"`
+	Account string   `yaml:"account" json:"account"`
+	Regions []string `yaml:"regions" json:"regions"`
+	// Services limits the connection to these catalog services. Default all.
+	Services []string `yaml:"services" json:"services,omitempty"`
+	// Endpoint is the URL of an emulator or a VPC endpoint to use in place of
+	// AWS's own hosts.
+	Endpoint string `yaml:"endpoint" json:"endpoint,omitempty"`
+	// CA is a PEM file that the endpoint's certificate must chain to.
+	CA string `yaml:"ca" json:"ca,omitempty"`
+}
+
+// Role is an AWS role that sessions are opened for.
+type Role struct {
+	Name       string `yaml:"name" json:"name"`
+	Connection string `yaml:"connection" json:"connection"`
+	ARN        string `yaml:"arn" json:"arn"`
+	ExternalID string `yaml:"external_id" json:"external_id,omitempty"`
+}
+
+// Sessions bounds gateway sessions.
+type Sessions struct {
+	// TTL is the longest life of a session, 15m to 12h. Default 1h.
+	TTL Duration `yaml:"ttl" json:"ttl,omitempty"`
+}
+
+// Audit is the log of record.
+type Audit struct {
+	// Origin names the log. Default "credence/<hostname>".
+	Origin string `yaml:"origin" json:"origin,omitempty"`
+	// Dir is the log's folder. Default <state>/log.
+	Dir string `yaml:"dir" json:"dir,omitempty"`
+}
+
+// Observability sets logs.
+type Observability struct {
+	// LogLevel is debug, info, warn or error. Default info.
+	LogLevel string `yaml:"log_level" json:"log_level,omitempty"`
+}
+
+// Duration is a time.Duration written as "15m" or "1h30m".
+type Duration time.Duration
+
+// Defaults.
+const (
+	DefaultListen       = "127.0.0.1:8080"
+	DefaultState        = "./.credence"
+	DefaultTTL          = Duration(time.Hour)
+	DefaultMaxTokenLife = Duration(time.Hour)
+)
+
+// fill sets defaults and makes paths absolute, relative to dir.
+func (c *Config) fill(dir, hostname string) {
+	orDefault(&c.Listen, DefaultListen)
+	orDefault(&c.State, DefaultState)
+	orDefault(&c.Audit.Dir, filepath.Join(c.State, "log"))
+	orDefault(&c.Audit.Origin, "credence/"+hostname)
+	orDefault(&c.Observability.LogLevel, "info")
+	if c.Sessions.TTL == 0 {
+		c.Sessions.TTL = DefaultTTL
+	}
+	for i := range c.Identity.OIDC {
+		c.Identity.OIDC[i].fill()
+	}
+	for i := range c.Connections {
+		absolute(&c.Connections[i].CA, dir)
+	}
+	absolute(&c.Policies, dir)
+	absolute(&c.State, dir)
+	absolute(&c.Audit.Dir, dir)
+}
+
+func (o *OIDC) fill() {
+	orDefault(&o.GroupsClaim, "groups")
+	if len(o.Algorithms) == 0 {
+		o.Algorithms = []string{"RS256", "PS256", "ES256", "EdDSA"}
+	}
+	if o.MaxTokenLife == 0 {
+		o.MaxTokenLife = DefaultMaxTokenLife
+	}
+}
+
+func orDefault(s *string, value string) {
+	if *s == "" {
+		*s = value
+	}
+}
+
+func absolute(path *string, dir string) {
+	if *path != "" && !filepath.IsAbs(*path) {
+		*path = filepath.Join(dir, *path)
+	}
+}
+
+// Connection returns the connection with that name.
+func (c *Config) Connection(name string) (Connection, bool) {
+	for _, conn := range c.Connections {
+		if conn.Name == name {
+			return conn, true
+		}
+	}
+	return Connection{}, false
+}
+
+// Role returns the role with that name.
+func (c *Config) Role(name string) (Role, bool) {
+	for _, r := range c.Roles {
+		if r.Name == name {
+			return r, true
+		}
+	}
+	return Role{}, false
+}
+
+// GatewayARN is the role ARN that agents put into AWS_ROLE_ARN:
+// arn:aws:iam::<account>:role/credence/<name>.
+func (c *Config) GatewayARN(r Role) string {
+	conn, _ := c.Connection(r.Connection)
+	return "arn:aws:iam::" + conn.Account + ":role/credence/" + r.Name
+}

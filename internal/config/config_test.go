@@ -1,0 +1,123 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/credence-gateway/credence/internal/config"
+)
+
+const minimal = `identity:
+  oidc:
+    - {name: corp, issuer: "https://login.example.com", audience: [credence]}
+connections:
+  - {name: prod, account: "111122223333", regions: [us-east-1]}
+roles:
+  - {name: reader, connection: prod, arn: "arn:aws:iam::111122223333:role/credence-reader"}
+policies: ./policies
+`
+
+// write puts text beside an empty policies folder and returns its path.
+func write(t *testing.T, text string) string {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.Mkdir(filepath.Join(dir, "policies"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "credence.yaml")
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func TestMinimalFileGetsDefaults(t *testing.T) {
+	path := write(t, minimal)
+	c, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := filepath.Dir(path)
+	got := map[string]string{
+		"listen": c.Listen, "state": c.State, "policies": c.Policies, "log": c.Audit.Dir,
+		"ttl": c.Sessions.TTL.String(), "groups": c.Identity.OIDC[0].GroupsClaim, "life": c.Identity.OIDC[0].MaxTokenLife.String(),
+		"arn": c.GatewayARN(c.Roles[0]),
+	}
+	want := map[string]string{
+		"listen": "127.0.0.1:8080", "state": dir + "/.credence", "policies": dir + "/policies", "log": dir + "/.credence/log",
+		"ttl": "1h0m0s", "groups": "groups", "life": "1h0m0s",
+		"arn": "arn:aws:iam::111122223333:role/credence/reader",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestBadFiles changes the minimal file in one place; the message must name
+// the place and the way out.
+func TestBadFiles(t *testing.T) {
+	for name, tt := range map[string]struct{ old, new, want string }{
+		"misspelt key":        {"policies:", "polices:", `line 8: there is no key "polices": did you mean "policies"?`},
+		"misspelt inner key":  {"account:", "acount:", `line 5: there is no key "acount" under connections: did you mean "account"?`},
+		"key from elsewhere":  {"policies:", "database:", `line 8: there is no key "database": known are audit,`},
+		"list expected":       {"regions: [us-east-1]", "regions: us-east-1", "line 5: connections.regions: want a list here, such as [us-east-1]"},
+		"key twice":           {"policies: ./policies", "policies: ./policies\npolicies: ./policies", "already defined"},
+		"no policies folder":  {"./policies", "./rules", "policies: there is no folder"},
+		"bad account":         {`"111122223333", regions`, `"1111", regions`, `connections prod: account: "1111" is not 12 digits`},
+		"bad region":          {"us-east-1]", "useast1]", `connections prod: regions: "useast1" is not a region`},
+		"unknown connection":  {"connection: prod", "connection: prot", `roles reader: there is no connection "prot": did you mean "prod"?`},
+		"other account":       {"iam::111122223333", "iam::999999999999", "roles reader: arn: account 999999999999 is not connection prod's 111122223333"},
+		"plain http issuer":   {"https://login", "http://login", "identity.oidc corp: issuer: \"http://login.example.com\" must be https"},
+		"no audience":         {"[credence]", "[]", "identity.oidc corp: audience is empty"},
+		"bad name":            {"name: corp", "name: Corp!", `identity.oidc: the name "Corp!" must be`},
+		"open listener":       {"identity:", "listen: 0.0.0.0:8080\nidentity:", "listen: 0.0.0.0:8080 is not a loopback address"},
+		"bad listener":        {"identity:", "listen: here\nidentity:", `listen: "here" is not an address and port`},
+		"short sessions":      {"identity:", "sessions: {ttl: 1m}\nidentity:", "sessions.ttl: 1m0s is not between 15m and 12h"},
+		"no duration":         {"identity:", "sessions: {ttl: soon}\nidentity:", `line 1: "soon" is no duration`},
+		"bad level":           {"identity:", "observability: {log_level: loud}\nidentity:", `observability.log_level: "loud" is unknown`},
+		"unsigned tokens":     {"audience: [credence]", "audience: [credence], algorithms: [none]", `algorithms: "none" is not accepted`},
+		"shared secret":       {"audience: [credence]", "audience: [credence], algorithms: [HS256]", `algorithms: "HS256" is not accepted`},
+		"endpoint with path":  {"regions: [us-east-1]", "regions: [us-east-1], endpoint: \"http://127.0.0.1:5000/x\"", "must have no path"},
+		"missing CA":          {"regions: [us-east-1]", "regions: [us-east-1], endpoint: \"https://vpce\", ca: no.pem", "connections prod: ca:"},
+		"alias":               {"policies: ./policies", "policies: &p ./policies\nstate: *p", "YAML aliases are not used here"},
+		"two documents":       {"policies: ./policies", "policies: ./policies\n---\nstate: x", "more than one YAML document"},
+		"not a map":           {minimal, "- a\n", "line 1: the file: want keys and values here"},
+		"empty":               {minimal, "", "the file is empty"},
+		"no identity":         {"identity:\n  oidc:\n    - {name: corp, issuer: \"https://login.example.com\", audience: [credence]}\n", "", "identity.oidc is empty"},
+		"two roles, one name": {"policies: ./policies", "  - {name: reader, connection: prod, arn: \"arn:aws:iam::111122223333:role/x\"}\npolicies: ./policies", `roles: the name "reader" is used twice`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			text := strings.Replace(minimal, tt.old, tt.new, 1)
+			if tt.old != minimal && text == minimal {
+				t.Fatalf("the case changes nothing")
+			}
+			_, err := config.Load(write(t, text))
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestMissingFileSaysWhatToDo(t *testing.T) {
+	_, err := config.Load(filepath.Join(t.TempDir(), "credence.yaml"))
+	if err == nil || !strings.Contains(err.Error(), "run `credence init` here") {
+		t.Error(err)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add([]byte(minimal))
+	f.Add([]byte("a: &a [*a]"))
+	f.Add([]byte("roles: [{name: {x: y}}]"))
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		c, err := config.Parse(data)
+		if (c == nil) == (err == nil) {
+			panic("want a configuration or an error")
+		}
+	})
+}

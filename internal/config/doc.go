@@ -1,2 +1,0 @@
-// Package config reads credence's one configuration file.
-package config
