@@ -1,3 +1,28 @@
+// Package sigv4 verifies and makes AWS Signature Version 4 signatures. It reads
+// wire.Request only, byte by byte as received, and is the only place that
+// canonicalises.
+//
+//	sig, err := sigv4.Parse(r)                        // strict; who claims what
+//	digest, err := sig.Verify(r, secret, body, now, sigv4.Options{Keys: keys})
+//
+//	signed, err := signer.Sign(r, credentials, scope, body, now)
+//	r.Headers = append(r.Headers, signed.Headers()...)
+//
+// The algorithm is that of the IAM User Guide, "Create a signed AWS API
+// request", in two forms: the Authorization header and the presigned URL.
+// Bodies in aws-chunked framing are verified and signed again chunk by chunk
+// by ChunkResigner.
+//
+// Parse refuses more than AWS does, so that whoever reads the request next
+// reads what was signed: every x-amz-* header must be signed, no signed header
+// comes twice or has control or non-ASCII characters, the query has neither raw
+// plus signs nor empty parameters, a path outside S3 has neither dot nor empty
+// segments, the clock and the scope's day must fit, and only one form of
+// credentials is there. Each refusal is a sentinel with a short rule name.
+//
+// The package does not know sessions: whether the key exists, has expired or
+// may be used from here, whether scope and service fit the route, and whether a
+// signature was seen before, are questions of its callers.
 package sigv4
 
 import (

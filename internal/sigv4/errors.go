@@ -1,0 +1,147 @@
+package sigv4
+
+import (
+	"errors"
+	"fmt"
+)
+
+// Refusal is a reason to refuse a request. Every sentinel below is one; compare
+// with errors.Is and name it in records by its Rule.
+type Refusal struct{ rule, text string }
+
+// Error returns one plain sentence with the fix.
+func (r *Refusal) Error() string { return r.text }
+
+// Rule returns the short stable name of the rule, such as "host-unsigned".
+func (r *Refusal) Rule() string { return r.rule }
+
+// Rule returns the name of the rule that err broke, or "" when err is not a
+// refusal of this package.
+func Rule(err error) string {
+	var r *Refusal
+	if !errors.As(err, &r) {
+		return ""
+	}
+	return r.rule
+}
+
+func refusal(rule, text string) *Refusal { return &Refusal{rule, text} }
+
+// about adds what the refusal is about, quoted and cut, since the agent chose it.
+func (r *Refusal) about(what string) error {
+	const longest = 64
+	if len(what) > longest {
+		what = what[:longest]
+	}
+	return fmt.Errorf("%w (%q)", r, what)
+}
+
+// Refusals of the form: which signature, and where.
+var (
+	// ErrUnsigned: neither an Authorization header nor X-Amz-* credentials (A14).
+	ErrUnsigned = refusal("unsigned", "the request is not signed: sign it with AWS Signature Version 4")
+	// ErrTwoAuthorizations: more than one Authorization header (A07).
+	ErrTwoAuthorizations = refusal("authorization-duplicate", "the request has more than one Authorization header: send one")
+	// ErrTwoForms: credentials in headers and in the query together (A08).
+	ErrTwoForms = refusal("two-forms", "the request carries credentials in headers and in the query: use one of them")
+	// ErrAlgorithm: the algorithm is not exactly AWS4-HMAC-SHA256 (A13).
+	ErrAlgorithm = refusal("algorithm", "the signature algorithm is not AWS4-HMAC-SHA256: use AWS Signature Version 4")
+	// ErrSigV4A: an asymmetric signature (A13).
+	ErrSigV4A = refusal("sigv4a", "the request is signed with SigV4A: configure the client for AWS Signature Version 4")
+	// ErrSigV2: the AWSAccessKeyId query form or the "AWS" scheme (A14).
+	ErrSigV2 = refusal("sigv2", "the request is signed with Signature Version 2: set signature_version to s3v4")
+	// ErrPostPolicy: an S3 browser form upload (A14).
+	ErrPostPolicy = refusal("post-policy", "S3 form uploads are not accepted: use PutObject")
+	// ErrAuthorization: the Authorization header has not the form
+	// "AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…".
+	ErrAuthorization = refusal("authorization-form", "the Authorization header is malformed: send Credential, SignedHeaders and Signature once, in this order")
+	// ErrQueryForm: X-Amz-* credentials in the query that are incomplete,
+	// empty or spelt in another case.
+	ErrQueryForm = refusal("presigned-form", "the presigned URL is malformed: it needs each of its X-Amz-* parameters, spelt as AWS spells them")
+	// ErrDuplicateParameter: an X-Amz-* query parameter twice (A10).
+	ErrDuplicateParameter = refusal("parameter-duplicate", "an X-Amz-* query parameter appears more than once: send it once")
+	// ErrCredential: the credential is not key/YYYYMMDD/region/service/aws4_request.
+	ErrCredential = refusal("credential-scope", "the credential scope is malformed: it must be key/date/region/service/aws4_request")
+	// ErrSignatureForm: the signature is not 64 lower-case hex digits.
+	ErrSignatureForm = refusal("signature-form", "the signature is malformed: it must be 64 lower-case hex digits")
+)
+
+// Refusals of the coverage: what the signature vouches for.
+var (
+	// ErrSignedHeaders: the list is empty, unsorted, upper-case, has a
+	// duplicate, an impossible name or more than 128 names (A06).
+	ErrSignedHeaders = refusal("signed-headers", "SignedHeaders must be a sorted list of lower-case header names without duplicates")
+	// ErrHostUnsigned: host is not among the signed headers (A01).
+	ErrHostUnsigned = refusal("host-unsigned", "the host header is not signed: include host in SignedHeaders")
+	// ErrUnsignedHeader: an x-amz-* header is present but not signed (A02–A04, A21).
+	ErrUnsignedHeader = refusal("header-unsigned", "an x-amz-* header is not signed: include every x-amz-* header in SignedHeaders")
+	// ErrHeaderAbsent: SignedHeaders names a header that was not sent (A05).
+	ErrHeaderAbsent = refusal("header-absent", "SignedHeaders names a header that the request does not have")
+	// ErrDuplicateHeader: a header that must be single was sent twice (A11).
+	ErrDuplicateHeader = refusal("header-duplicate", "a signed header appears more than once: send it once")
+	// ErrHeaderBytes: a signed header has a control character, a tab, a folded
+	// line or a byte outside ASCII (A34).
+	ErrHeaderBytes = refusal("header-bytes", "a signed header holds control or non-ASCII characters: encode its value")
+)
+
+// Refusals of the request line.
+var (
+	// ErrMethod: the method is not made of letters A–Z.
+	ErrMethod = refusal("method", "the request method is malformed")
+	// ErrTarget: the target is not in origin form, or has control characters,
+	// a fragment or a broken percent escape (A12, A31).
+	ErrTarget = refusal("target", "the request target is malformed: it must start with a slash and be percent-encoded")
+	// ErrPath: dot or empty segments outside S3, where signers disagree about
+	// their meaning (A31).
+	ErrPath = refusal("path-ambiguous", "the path has dot or empty segments: send the plain path")
+	// ErrQuery: the query has a plus sign, an empty parameter or a broken
+	// percent escape, which readers decode differently (A33).
+	ErrQuery = refusal("query-ambiguous", "the query can be read in two ways: percent-encode it (%20 for space, %2B for plus) without empty parameters")
+	// ErrHost: no host, a host with user info, spaces or a path, or a Host
+	// header that differs from :authority (A12).
+	ErrHost = refusal("host", "the host is malformed or contradicts the authority")
+)
+
+// Refusals of the time.
+var (
+	// ErrDateMissing: no x-amz-date header (A17). A Date header alone is not
+	// enough: no current SDK signs so.
+	ErrDateMissing = refusal("date-missing", "the x-amz-date header is missing: send it and sign it")
+	// ErrDate: the date is malformed or sent twice (A17).
+	ErrDate = refusal("date-form", "the date is malformed: x-amz-date must be one YYYYMMDDTHHMMSSZ, Date one HTTP date")
+	// ErrDateConflict: Date and x-amz-date name different seconds (A17).
+	ErrDateConflict = refusal("date-conflict", "Date and x-amz-date disagree: send x-amz-date only")
+	// ErrScopeDate: the date of the scope is not the day of x-amz-date (A15).
+	ErrScopeDate = refusal("scope-date", "the date in the credential scope is not the day of x-amz-date")
+	// ErrClock: the signature's time is too far from the gateway's; an SDK that
+	// is told so with a correct Date header corrects its clock (A17).
+	ErrClock = refusal("clock", "the signature's time is too far from the gateway's time: correct the client's clock")
+	// ErrExpires: X-Amz-Expires is not a decimal in 1..604800 (A19).
+	ErrExpires = refusal("expires-form", "X-Amz-Expires must be a number of seconds from 1 to 604800")
+	// ErrExpired: the presigned URL's time is over (A19).
+	ErrExpired = refusal("expired", "the presigned URL has expired: sign a new one")
+)
+
+// Refusals of the payload hash, and of the signature itself.
+var (
+	// ErrPayloadForm: x-amz-content-sha256 is neither a lower-case SHA-256 nor
+	// a form that the gateway knows, or a streaming form in a presigned URL
+	// (A09), or a form that Content-Encoding contradicts (A30).
+	ErrPayloadForm = refusal("payload-form", "x-amz-content-sha256 is not a form that the gateway accepts for this request")
+	// ErrPayloadUnknown: no x-amz-content-sha256, and the body's digest was not
+	// given; S3 always wants the header.
+	ErrPayloadUnknown = refusal("payload-unknown", "the body's digest is unknown: send x-amz-content-sha256")
+	// ErrPayloadMismatch: the body is not the one that was signed (A25).
+	ErrPayloadMismatch = refusal("payload-mismatch", "the body differs from x-amz-content-sha256")
+	// ErrMismatch: the recomputed signature is another one.
+	ErrMismatch = refusal("signature-mismatch", "the signature does not match: check the secret key and that nothing between client and gateway changes the request")
+)
+
+// Refusals by the Signer.
+var (
+	// ErrUnsignable: the request to sign lacks a method, target, authority,
+	// payload hash, key or scope, or has bytes that HTTP does not allow.
+	ErrUnsignable = errors.New("sigv4: the request to sign is malformed")
+	// ErrCredentialsExpired: the key that shall sign has expired.
+	ErrCredentialsExpired = errors.New("sigv4: the signing credentials have expired")
+)
