@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"time"
 
 	"github.com/credence-gateway/credence/internal/wire"
 )
@@ -165,11 +164,11 @@ func (c *scratch) appendNames(b []byte) []byte {
 }
 
 // signature writes the hex signature of a canonical request's digest into dst.
-func (c *scratch) signature(dst *[64]byte, key *signingKey, t time.Time, scope Scope, digest *[32]byte) {
+func (c *scratch) signature(dst *[64]byte, key *signingKey, date string, scope Scope, digest *[32]byte) {
 	b := slices.Grow(c.sts[:0], hmacBlock)[:hmacBlock]
 	b = append(b, algorithm...)
 	b = append(b, '\n')
-	b = t.UTC().AppendFormat(b, timeFormat)
+	b = append(b, date...)
 	b = append(b, '\n')
 	b = appendScope(b, scope)
 	b = append(b, '\n')
@@ -191,6 +190,9 @@ func appendScope(b []byte, s Scope) []byte {
 // run of spaces as one.
 func appendTrimmed(b []byte, v string) []byte {
 	v = strings.Trim(v, " ")
+	if !strings.Contains(v, "  ") {
+		return append(b, v...)
+	}
 	for i := range len(v) {
 		if v[i] == ' ' && v[i-1] == ' ' {
 			continue
@@ -291,21 +293,9 @@ func appendEncoded(b []byte, s string, slash bool) []byte {
 // appendByte percent-encodes all but the unreserved characters of RFC 3986 and,
 // when slash is set, the slash.
 func appendByte(b []byte, c byte, slash bool) []byte {
-	if unreserved(c) || slash && c == '/' {
+	if isUnreserved.has(c) || slash && c == '/' {
 		return append(b, c)
 	}
 	const digits = "0123456789ABCDEF"
 	return append(b, '%', digits[c>>4], digits[c&15])
-}
-
-func unreserved(c byte) bool {
-	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' ||
-		c == '-' || c == '.' || c == '_' || c == '~'
-}
-
-func unhex(c byte) byte {
-	if c <= '9' {
-		return c - '0'
-	}
-	return c&0x0f + 9
 }

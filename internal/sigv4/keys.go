@@ -9,8 +9,12 @@ import (
 	"github.com/credence-gateway/credence/internal/secret"
 )
 
-// signingKey is a key derived for one scope. It prints nothing of itself.
-type signingKey struct{ bytes [32]byte }
+// hmacBlock is the block size of SHA-256 in bytes.
+const hmacBlock = 64
+
+// signingKey is a key derived for one scope, as HMAC (RFC 2104) needs it: xored
+// with its two pads. It prints nothing of itself.
+type signingKey struct{ inner, outer [hmacBlock]byte }
 
 // String returns "[redacted]".
 func (signingKey) String() string { return "[redacted]" }
@@ -32,7 +36,7 @@ type KeyCache struct {
 
 type cacheKey struct{ secret, date, region, service string }
 
-// NewKeyCache returns a cache of at most size keys (about 300 bytes each);
+// NewKeyCache returns a cache of at most size keys (about 400 bytes each);
 // below 2 it means 4096.
 func NewKeyCache(size int) *KeyCache {
 	if size < 2 {
@@ -89,30 +93,27 @@ func derive(s secret.Secret, scope Scope) signingKey {
 		mac.Write([]byte(part))
 		key = mac.Sum(nil)
 	}
-	return signingKey{[32]byte(key)}
+	return padded(key)
 }
 
-// hmacBlock is the block size of SHA-256 in bytes.
-const hmacBlock = 64
+func padded(key []byte) (k signingKey) {
+	copy(k.inner[:], key)
+	k.outer = k.inner
+	for i := range hmacBlock {
+		k.inner[i] ^= 0x36
+		k.outer[i] ^= 0x5c
+	}
+	return k
+}
 
-// sum is HMAC-SHA256 (RFC 2104) of the message that stands in buf after its
-// first hmacBlock bytes, which sum overwrites: so that the steady state
-// allocates nothing, which crypto/hmac does six times for each signature.
-func (k *signingKey) sum(buf []byte) [32]byte {
-	for i := range hmacBlock {
-		buf[i] = 0x36
-	}
-	for i, b := range k.bytes {
-		buf[i] ^= b
-	}
-	inner := sha256.Sum256(buf)
-	var outer [hmacBlock + sha256.Size]byte
-	for i := range hmacBlock {
-		outer[i] = 0x5c
-	}
-	for i, b := range k.bytes {
-		outer[i] ^= b
-	}
-	copy(outer[hmacBlock:], inner[:])
-	return sha256.Sum256(outer[:])
+// sum is HMAC-SHA256 of the message that stands in buf after its first
+// hmacBlock bytes, which sum overwrites: so that the steady state allocates
+// nothing, which crypto/hmac does six times for each signature.
+func (k *signingKey) sum(buf []byte) [sha256.Size]byte {
+	copy(buf, k.inner[:])
+	first := sha256.Sum256(buf)
+	var second [hmacBlock + sha256.Size]byte
+	copy(second[:], k.outer[:])
+	copy(second[hmacBlock:], first[:])
+	return sha256.Sum256(second[:])
 }

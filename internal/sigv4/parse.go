@@ -153,8 +153,8 @@ func (s *Signature) parseCredential(credential string) error {
 	date, rest, _ := strings.Cut(rest, "/")
 	region, rest, _ := strings.Cut(rest, "/")
 	service, end, _ := strings.Cut(rest, "/")
-	if !isName(key, isWord, 128) || !isName(date, isDigit, 8) || len(date) != 8 ||
-		!isName(region, isRegion, 64) || !isName(service, isService, 64) || end != terminator {
+	if !isWord.name(key, 128) || !isDigit.name(date, 8) || len(date) != 8 ||
+		!isRegion.name(region, 64) || !isService.name(service, 64) || end != terminator {
 		return ErrCredential.about(credential)
 	}
 	s.AccessKeyID = key
@@ -167,7 +167,7 @@ func (s *Signature) parseSignedHeaders(names string) error {
 	for more := true; more; {
 		var name string
 		name, names, more = strings.Cut(names, ";")
-		if name <= previous || !isName(name, isToken, 256) || len(s.SignedHeaders) == maxSignedHeaders {
+		if name <= previous || !isToken.name(name, 256) || len(s.SignedHeaders) == maxSignedHeaders {
 			return ErrSignedHeaders.about(name)
 		}
 		host = host || name == "host"
@@ -201,7 +201,7 @@ func (s *Signature) setTime(r *wire.Request, value string) error {
 	if value[:len(dateFormat)] != s.Scope.Date {
 		return ErrScopeDate
 	}
-	s.Time = t
+	s.Time, s.date = t, value
 	date, n := r.Headers.Get("date")
 	if n == 0 {
 		return nil
@@ -280,7 +280,7 @@ func signedValue(r *wire.Request, name string) (string, error) {
 		return "", ErrHeaderAbsent.about(name)
 	case n > 1:
 		return "", ErrDuplicateHeader.about(name)
-	case !isName(value, isVisible, len(value)) && value != "":
+	case !isVisible.all(value):
 		return "", ErrHeaderBytes.about(name)
 	}
 	return value, nil
@@ -297,7 +297,7 @@ func single(r *wire.Request, name string) (string, error) {
 
 // checkLine checks method, target and host.
 func checkLine(r *wire.Request) error {
-	if !isName(r.Method, isUpper, 32) {
+	if !isUpper.name(r.Method, 32) {
 		return ErrMethod
 	}
 	if r.Target == "" || r.Target[0] != '/' {
@@ -308,7 +308,7 @@ func checkLine(r *wire.Request) error {
 			return ErrTarget
 		}
 	}
-	if !isName(r.Authority, isHost, 255) {
+	if !isHost.name(r.Authority, 255) {
 		return ErrHost
 	}
 	host, n := r.Headers.Get("host")
@@ -316,58 +316,4 @@ func checkLine(r *wire.Request) error {
 		return ErrHost
 	}
 	return nil
-}
-
-// escaped reports that a path needs no further encoding to be sent: visible
-// ASCII with whole percent escapes.
-func escaped(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] <= ' ' || s[i] >= 0x7f {
-			return false
-		}
-		if s[i] != '%' {
-			continue
-		}
-		if i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2]) {
-			return false
-		}
-		i += 2
-	}
-	return true
-}
-
-// isName reports that s has 1 to longest bytes, all in the class.
-func isName(s string, class func(byte) bool, longest int) bool {
-	if s == "" || len(s) > longest {
-		return false
-	}
-	for i := range len(s) {
-		if !class(s[i]) {
-			return false
-		}
-	}
-	return true
-}
-
-// isDigest reports a SHA-256 in lower-case hex.
-func isDigest(s string) bool { return len(s) == 64 && isName(s, isLowerHex, 64) }
-
-func isDigit(c byte) bool    { return '0' <= c && c <= '9' }
-func isLower(c byte) bool    { return 'a' <= c && c <= 'z' }
-func isUpper(c byte) bool    { return 'A' <= c && c <= 'Z' }
-func isLowerHex(c byte) bool { return isDigit(c) || 'a' <= c && c <= 'f' }
-func isHex(c byte) bool      { return isLowerHex(c) || 'A' <= c && c <= 'F' }
-func isWord(c byte) bool     { return isDigit(c) || isLower(c) || isUpper(c) || c == '_' }
-func isRegion(c byte) bool   { return isDigit(c) || isLower(c) || c == '-' }
-func isService(c byte) bool  { return isRegion(c) || isUpper(c) }
-func isVisible(c byte) bool  { return ' ' <= c && c <= '~' }
-
-// isHost allows a name or address with a port; no user info, no path.
-func isHost(c byte) bool {
-	return isWord(c) || c == '-' || c == '.' || c == ':' || c == '[' || c == ']'
-}
-
-// isToken is RFC 9110's token in lower case.
-func isToken(c byte) bool {
-	return isDigit(c) || isLower(c) || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0
 }

@@ -146,7 +146,7 @@ func (s *Signature) parseLifetime(r *wire.Request, date, expires string) error {
 		return ErrDateConflict
 	}
 	seconds, err := strconv.Atoi(expires)
-	if err != nil || !isName(expires, isDigit, 6) || expires[0] == '0' || seconds > maxExpires {
+	if err != nil || !isDigit.name(expires, 6) || expires[0] == '0' || seconds > maxExpires {
 		return ErrExpires.about(expires)
 	}
 	s.Expires = time.Duration(seconds) * time.Second
@@ -167,40 +167,6 @@ func (s *Signature) parsePresignedPayload(r *wire.Request, query string) error {
 		return ErrPayloadForm.about(header)
 	}
 	return s.checkPayload(r)
-}
-
-// unescape decodes percent escapes. It refuses a raw plus sign, which some
-// readers take for a space, and broken escapes.
-func unescape(s string) (string, bool) {
-	if !plain(s) {
-		return "", false
-	}
-	if strings.IndexByte(s, '%') < 0 {
-		return s, true
-	}
-	b := make([]byte, 0, len(s))
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		if c == '%' {
-			c = unhex(s[i+1])<<4 | unhex(s[i+2])
-			i += 2
-		}
-		b = append(b, c)
-	}
-	return string(b), true
-}
-
-// plain reports that s has no raw plus sign and only whole percent escapes.
-func plain(s string) bool {
-	for i := 0; i < len(s); i++ {
-		if s[i] == '+' {
-			return false
-		}
-		if s[i] == '%' && (i+2 >= len(s) || !isHex(s[i+1]) || !isHex(s[i+2])) {
-			return false
-		}
-	}
-	return true
 }
 
 func hasPrefixFold(s, prefix string) bool {

@@ -85,15 +85,14 @@ func (s *Signer) SignTo(dst *Signed, r *wire.Request, c Credentials, scope Scope
 		return fmt.Errorf("%w: %w", ErrUnsignable, err)
 	}
 	var date [len(timeFormat)]byte
-	t = t.UTC().Truncate(time.Second)
-	if now := t.AppendFormat(date[:0], timeFormat); string(now) != dst.Date {
+	if now := t.UTC().AppendFormat(date[:0], timeFormat); string(now) != dst.Date {
 		dst.Date = string(now)
 	}
 	scope.Date = dst.Date[:len(dateFormat)]
-	return s.sign(dst, r, c, scope, payloadHash, t, path)
+	return s.sign(dst, r, c, scope, payloadHash, path)
 }
 
-func (s *Signer) sign(dst *Signed, r *wire.Request, c Credentials, scope Scope, payloadHash string, t time.Time, path PathRule) error {
+func (s *Signer) sign(dst *Signed, r *wire.Request, c Credentials, scope Scope, payloadHash string, path PathRule) error {
 	dst.token, dst.PayloadHash = c.SessionToken.Reveal(), ""
 	if isS3(scope.Service) || !isDigest(payloadHash) || r.Headers.Has(headerPayload) {
 		dst.PayloadHash = payloadHash
@@ -105,9 +104,9 @@ func (s *Signer) sign(dst *Signed, r *wire.Request, c Credentials, scope Scope, 
 	}
 	dst.Canonical = scr.canonical(r, path, payloadHash)
 	key := s.keys.key(c.Secret, scope)
-	scr.signature(&dst.Hex, &key, t, scope, &dst.Canonical)
+	scr.signature(&dst.Hex, &key, dst.Date, scope, &dst.Canonical)
 	dst.Authorization = scr.appendAuthorization(dst.Authorization[:0], c.AccessKeyID, scope, &dst.Hex)
-	dst.chain = Chain{key: key, scope: scope, time: t, seed: dst.Hex}
+	dst.chain = Chain{key: key, scope: scope, date: dst.Date, seed: dst.Hex}
 	return nil
 }
 
@@ -118,7 +117,7 @@ func (c *scratch) sendLines(r *wire.Request, dst *Signed) error {
 		if unsent(h.Name) {
 			continue
 		}
-		if !isName(h.Name, isToken, 256) || h.Value != "" && !isName(h.Value, isVisible, len(h.Value)) {
+		if !isToken.name(h.Name, 256) || !isVisible.all(h.Value) {
 			return fmt.Errorf("%w: header %q", ErrUnsignable, h.Name)
 		}
 		c.lines = append(c.lines, h)
@@ -152,7 +151,7 @@ func signable(r *wire.Request, c Credentials, scope Scope, payloadHash string) e
 	switch {
 	case c.AccessKeyID == "" || c.Secret.IsZero():
 		return fmt.Errorf("%w: no key", ErrUnsignable)
-	case !isName(scope.Region, isRegion, 64) || !isName(scope.Service, isService, 64):
+	case !isRegion.name(scope.Region, 64) || !isService.name(scope.Service, 64):
 		return fmt.Errorf("%w: scope %q, %q", ErrUnsignable, scope.Region, scope.Service)
 	case payloadHash != UnsignedPayload && !isStreaming(payloadHash) && !isDigest(payloadHash):
 		return fmt.Errorf("%w: payload hash %q", ErrUnsignable, payloadHash)
@@ -179,7 +178,7 @@ func (c *scratch) appendAuthorization(b []byte, keyID string, scope Scope, sig *
 type Chain struct {
 	key   signingKey
 	scope Scope
-	time  time.Time
+	date  string
 	seed  [64]byte
 }
 

@@ -76,4 +76,6 @@ type Signature struct {
 	Expires       time.Duration // FormQuery only
 	SessionToken  string        // x-amz-security-token; "" when absent
 	PayloadHash   string        // x-amz-content-sha256 as sent; "" when absent
+
+	date string // Time as sent
 }
