@@ -1,0 +1,158 @@
+package xds
+
+import (
+	"time"
+
+	mutationv3 "github.com/envoyproxy/go-control-plane/envoy/config/common/mutation_rules/v3"
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
+	procv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
+	headerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/header_mutation/v3"
+	demandv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/on_demand/v3"
+	routerv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/router/v3"
+	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/proto"
+
+	"github.com/credence-gateway/credence/internal/envoymsg"
+)
+
+// The filters' names are Envoy's own: ext_authz's is also the namespace of its
+// metadata, and per-route settings refer to both.
+const (
+	authzFilter          = envoymsg.AuthzNamespace
+	procFilter           = "envoy.filters.http.ext_proc"
+	responseLengthFilter = "credence.response_length"
+	requestLengthFilter  = "credence.request_length"
+)
+
+// filters is the chain. Responses pass it from the bottom up.
+func filters(c Config) []*hcmv3.HttpFilter {
+	return []*hcmv3.HttpFilter{
+		filter(authzFilter, authz(c)),
+		filter(responseLengthFilter, responseLength()),
+		filter(procFilter, processor(c)),
+		filter("envoy.filters.http.on_demand", onDemand()),
+		filter(requestLengthFilter, requestLength()),
+		filter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true}),
+	}
+}
+
+func filter(name string, config proto.Message) *hcmv3.HttpFilter {
+	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: typed(config)}}
+}
+
+// authz buffers no body unless the route says so, sends headers raw and in
+// order, and answers 503 when the door does not answer.
+func authz(c Config) *authzv3.ExtAuthz {
+	return &authzv3.ExtAuthz{
+		StatPrefix:          "credence",
+		TransportApiVersion: corev3.ApiVersion_V3,
+		Services: &authzv3.ExtAuthz_GrpcService{
+			// Above the hold, so that the door always answers first.
+			GrpcService: grpcService(authzCluster, c.Hold+c.Stall),
+		},
+		FailureModeAllow:       false,
+		StatusOnError:          &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
+		EncodeRawHeaders:       true,
+		ValidateMutations:      true,
+		ClearRouteCache:        true,
+		ClearRouteCacheHeaders: []string{envoymsg.ServiceHeader, envoymsg.UpstreamHeader, envoymsg.ClassHeader},
+	}
+}
+
+// processor reads headers and trailers everywhere, so that any stream can be
+// cut, and bodies where the route says so. Modes are static: mode_override
+// corrupts bodies.
+func processor(c Config) *procv3.ExternalProcessor {
+	return &procv3.ExternalProcessor{
+		StatPrefix:        "credence",
+		GrpcService:       grpcService(procCluster, 0),
+		FailureModeAllow:  false,
+		StatusOnError:     &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
+		MessageTimeout:    seconds(c.Stall),
+		ProcessingMode:    processingMode(false, false),
+		RequestAttributes: []string{"xds.route_name"},
+		RouteCacheAction:  procv3.ExternalProcessor_RETAIN,
+		AllowModeOverride: false,
+		MetadataOptions: &procv3.MetadataOptions{ForwardingNamespaces: &procv3.MetadataOptions_MetadataNamespaces{
+			Untyped: []string{authzFilter},
+		}},
+		MutationRules: &mutationv3.HeaderMutationRules{
+			AllowExpression:    regex(`:authority`),
+			DisallowExpression: regex(`host|:method|:scheme|content-length|transfer-encoding|connection|upgrade|x-envoy-.*|x-credence-(service|upstream|class|peer)`),
+			DisallowIsError:    boolean(true),
+		},
+	}
+}
+
+func processingMode(request, response bool) *procv3.ProcessingMode {
+	body := func(streamed bool) procv3.ProcessingMode_BodySendMode {
+		if streamed {
+			return procv3.ProcessingMode_FULL_DUPLEX_STREAMED
+		}
+		return procv3.ProcessingMode_NONE
+	}
+	return &procv3.ProcessingMode{
+		RequestHeaderMode:   procv3.ProcessingMode_SEND,
+		RequestBodyMode:     body(request),
+		RequestTrailerMode:  procv3.ProcessingMode_SEND,
+		ResponseHeaderMode:  procv3.ProcessingMode_SEND,
+		ResponseBodyMode:    body(response),
+		ResponseTrailerMode: procv3.ProcessingMode_SEND,
+	}
+}
+
+// requestLength stands after ext_proc, whose body modes drop content-length:
+// what the exchange knows becomes content-length again. On the way back it is
+// the first filter to see an upstream's answer and drops our names from it.
+func requestLength() *headerv3.HeaderMutation {
+	return &headerv3.HeaderMutation{Mutations: &headerv3.Mutations{
+		RequestMutations: []*mutationv3.HeaderMutation{
+			setHeader("content-length", "%REQ("+envoymsg.LengthHeader+")%"),
+			removePrefix(envoymsg.Prefix),
+		},
+		ResponseMutations: []*mutationv3.HeaderMutation{removePrefix(envoymsg.Prefix)},
+	}}
+}
+
+// responseLength stands before ext_proc, so it sees a response after it.
+func responseLength() *headerv3.HeaderMutation {
+	return &headerv3.HeaderMutation{Mutations: &headerv3.Mutations{
+		ResponseMutations: []*mutationv3.HeaderMutation{
+			setHeader("content-length", "%RESP("+envoymsg.LengthHeader+")%"),
+			removePrefix(envoymsg.Prefix),
+		},
+	}}
+}
+
+// setHeader sets a header to a formatted value, and leaves it alone when the
+// value is empty.
+func setHeader(name, format string) *mutationv3.HeaderMutation {
+	return &mutationv3.HeaderMutation{Action: &mutationv3.HeaderMutation_Append{Append: &corev3.HeaderValueOption{
+		Header:         &corev3.HeaderValue{Key: name, Value: format},
+		AppendAction:   corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
+		KeepEmptyValue: false,
+	}}}
+}
+
+func onDemand() *demandv3.OnDemand {
+	return &demandv3.OnDemand{Odcds: &demandv3.OnDemandCds{Source: ads(), Timeout: seconds(onDemandTimeout)}}
+}
+
+// grpcService calls a door; no timeout means that the stream has none.
+func grpcService(cluster string, timeout time.Duration) *corev3.GrpcService {
+	s := &corev3.GrpcService{TargetSpecifier: &corev3.GrpcService_EnvoyGrpc_{
+		EnvoyGrpc: &corev3.GrpcService_EnvoyGrpc{ClusterName: cluster, Authority: "credence"},
+	}}
+	if timeout > 0 {
+		s.Timeout = seconds(timeout)
+	}
+	return s
+}
+
+// regex matches a whole header name.
+func regex(expression string) *matcherv3.RegexMatcher {
+	return &matcherv3.RegexMatcher{Regex: expression}
+}
