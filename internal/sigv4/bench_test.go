@@ -47,7 +47,9 @@ func signedBy(tb testing.TB, r *wire.Request, scope sigv4.Scope, payload string)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r.Headers = append(r.Headers, signed.Headers()...)
+	for _, h := range signed.Headers() {
+		set(h.Name, h.Value)(r)
+	}
 	return r
 }
 

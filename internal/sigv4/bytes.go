@@ -69,9 +69,10 @@ func isDigest(s string) bool { return len(s) == 64 && isLowerHex.all(s) }
 // ASCII with whole percent escapes.
 func escaped(s string) bool { return isEscaped.all(s) && wholeEscapes(s) }
 
-// plain reports that a part of a query has no raw plus sign and only whole
-// percent escapes.
-func plain(s string) bool { return strings.IndexByte(s, '+') < 0 && wholeEscapes(s) }
+// plain reports that a part of a query has no raw plus sign, which some readers
+// take for a space, no raw semicolon, which some take for an ampersand, and only
+// whole percent escapes.
+func plain(s string) bool { return !strings.ContainsAny(s, "+;") && wholeEscapes(s) }
 
 func wholeEscapes(s string) bool {
 	for {

@@ -94,8 +94,8 @@ var (
 	// ErrPath: dot or empty segments outside S3, where signers disagree about
 	// their meaning (A31).
 	ErrPath = refusal("path-ambiguous", "the path has dot or empty segments: send the plain path")
-	// ErrQuery: the query has a plus sign, an empty parameter or a broken
-	// percent escape, which readers decode differently (A33).
+	// ErrQuery: the query has a raw plus sign or semicolon, an empty parameter
+	// or a broken percent escape, which readers decode differently (A33).
 	ErrQuery = refusal("query-ambiguous", "the query can be read in two ways: percent-encode it (%20 for space, %2B for plus) without empty parameters")
 	// ErrHost: no host, a host with user info, spaces or a path, or a Host
 	// header that differs from :authority (A12).
@@ -139,8 +139,8 @@ var (
 
 // Refusals by the Signer.
 var (
-	// ErrUnsignable: the request to sign lacks a method, target, authority,
-	// payload hash, key or scope, or has bytes that HTTP does not allow.
+	// ErrUnsignable: the request to sign breaks a rule that Parse would refuse,
+	// carries credentials in its query, or lacks payload hash, key or scope.
 	ErrUnsignable = errors.New("sigv4: the request to sign is malformed")
 	// ErrCredentialsExpired: the key that shall sign has expired.
 	ErrCredentialsExpired = errors.New("sigv4: the signing credentials have expired")

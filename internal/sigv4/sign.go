@@ -159,6 +159,13 @@ func signable(r *wire.Request, c Credentials, scope Scope, payloadHash string) e
 	if err := checkLine(r); err != nil {
 		return fmt.Errorf("%w: %w", ErrUnsignable, err)
 	}
+	q, err := queryCredentials(r.RawQuery())
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrUnsignable, err)
+	}
+	if q.found {
+		return fmt.Errorf("%w: credentials in the query", ErrUnsignable)
+	}
 	return nil
 }
 

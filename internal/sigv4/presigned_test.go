@@ -1,0 +1,114 @@
+package sigv4_test
+
+import (
+	"bytes"
+	"context"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+
+	"github.com/credence-gateway/credence/internal/sigv4"
+	"github.com/credence-gateway/credence/internal/wire"
+)
+
+// presignedGet is an S3 link made by the AWS SDK for Go.
+func presignedGet(tb testing.TB, query string) *wire.Request {
+	tb.Helper()
+	h, err := http.NewRequestWithContext(context.Background(), http.MethodGet, "https://b.example/a%20b?"+query, bytes.NewReader(nil))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	key := aws.Credentials{AccessKeyID: agent.AccessKeyID, SecretAccessKey: agentSecret.Reveal(), SessionToken: agent.SessionToken.Reveal()}
+	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
+	uri, _, err := signer.PresignHTTP(context.Background(), key, h, sigv4.UnsignedPayload, "s3", "eu-central-1", noon)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return &wire.Request{Method: "GET", Authority: "b.example", Target: strings.TrimPrefix(uri, "https://b.example")}
+}
+
+func TestHostilePresigned(t *testing.T) {
+	const hour = "X-Amz-Expires=3600"
+	for _, c := range []struct {
+		name string
+		edit edit
+		now  time.Duration // after signing
+		want error
+	}{
+		{"as signed", func(*wire.Request) {}, 0, nil},
+		{"in its last second", func(*wire.Request) {}, time.Hour, nil},
+		{"parameters in another order", func(r *wire.Request) {
+			path, query, _ := strings.Cut(r.Target, "?")
+			parts := strings.Split(query, "&")
+			for i, j := 0, len(parts)-1; i < j; i, j = i+1, j-1 {
+				parts[i], parts[j] = parts[j], parts[i]
+			}
+			r.Target = path + "?" + strings.Join(parts, "&")
+		}, 0, nil},
+		{"a clock 15 minutes behind", func(*wire.Request) {}, -15 * time.Minute, nil},
+		{"A17 from the future", func(*wire.Request) {}, -15*time.Minute - time.Second, sigv4.ErrClock},
+		{"A19 over", func(*wire.Request) {}, time.Hour + time.Second, sigv4.ErrExpired},
+		{"A19 zero", target(hour, "X-Amz-Expires=0"), 0, sigv4.ErrExpires},
+		{"A19 negative", target(hour, "X-Amz-Expires=-1"), 0, sigv4.ErrExpires},
+		{"A19 signed number", target(hour, "X-Amz-Expires=%2B60"), 0, sigv4.ErrExpires},
+		{"A19 a week and a second", target(hour, "X-Amz-Expires=604801"), 0, sigv4.ErrExpires},
+		{"A19 a week", target(hour, "X-Amz-Expires=604800"), 0, sigv4.ErrMismatch},
+		{"A19 overflow", target(hour, "X-Amz-Expires=99999999999999999999"), 0, sigv4.ErrExpires},
+		{"A19 not decimal", target(hour, "X-Amz-Expires=0x10"), 0, sigv4.ErrExpires},
+		{"A19 leading zero", target(hour, "X-Amz-Expires=03600"), 0, sigv4.ErrExpires},
+		{"A19 empty", target(hour, "X-Amz-Expires="), 0, sigv4.ErrQueryForm},
+		{"A19 missing", target("&"+hour, ""), 0, sigv4.ErrQueryForm},
+		{"A20 method", func(r *wire.Request) { r.Method = "PUT" }, 0, sigv4.ErrMismatch},
+		{"A20 path", target("/a%20b", "/a%20c"), 0, sigv4.ErrMismatch},
+		{"A20 query", target("versionId=1", "versionId=2"), 0, sigv4.ErrMismatch},
+		{"A20 query added", target("versionId=1", "versionId=1&acl"), 0, sigv4.ErrMismatch},
+		{"A20 host", func(r *wire.Request) { r.Authority = "c.example" }, 0, sigv4.ErrMismatch},
+		{"A03 x-amz header", add("x-amz-acl", "public-read"), 0, sigv4.ErrUnsignedHeader},
+		{"A03 copy source", add("x-amz-copy-source", "/b/k"), 0, sigv4.ErrUnsignedHeader},
+		{"A03 payload hash header", add("x-amz-content-sha256", sigv4.UnsignedPayload), 0, sigv4.ErrUnsignedHeader},
+		{"A08 Authorization too", add("authorization", "AWS4-HMAC-SHA256 x"), 0, sigv4.ErrTwoForms},
+		{"A08 token header too", add("x-amz-security-token", "t"), 0, sigv4.ErrTwoForms},
+		{"A09 streaming body", add("x-amz-content-sha256", sigv4.StreamingUnsigned), 0, sigv4.ErrPayloadForm},
+		{"A09 streaming in the query", target("versionId=1", "X-Amz-Content-Sha256="+sigv4.StreamingUnsigned), 0, sigv4.ErrPayloadForm},
+		{"A10 two signatures", target("versionId=1", "X-Amz-Signature=00"), 0, sigv4.ErrDuplicateParameter},
+		{"A10 two tokens", target("versionId=1", "X-Amz-Security-Token=x"), 0, sigv4.ErrDuplicateParameter},
+		{"A10 escaped twin", target("versionId=1", "X-Amz-Sign%61ture=00"), 0, sigv4.ErrDuplicateParameter},
+		{"A10 twin in lower case", target("versionId=1", "x-amz-expires=1"), 0, sigv4.ErrDuplicateParameter},
+		{"A13 other algorithm", target("X-Amz-Algorithm=AWS4-HMAC-SHA256", "X-Amz-Algorithm=AWS4-HMAC-SHA1"), 0, sigv4.ErrAlgorithm},
+		{"A13 SigV4A", target("X-Amz-Algorithm=AWS4-HMAC-SHA256", "X-Amz-Algorithm=AWS4-ECDSA-P256-SHA256"), 0, sigv4.ErrSigV4A},
+		{"A13 no algorithm", target("X-Amz-Algorithm=AWS4-HMAC-SHA256&", ""), 0, sigv4.ErrQueryForm},
+		{"A15 scope date", target("%2F20260801%2F", "%2F20260802%2F"), 0, sigv4.ErrScopeDate},
+		{"A17 date header", add("x-amz-date", "20260801T120001Z"), 0, sigv4.ErrDateConflict},
+		{"A17 date header unsigned", add("x-amz-date", "20260801T120000Z"), 0, sigv4.ErrUnsignedHeader},
+		{"A01 host unsigned", target("X-Amz-SignedHeaders=host", "X-Amz-SignedHeaders=range"), 0, sigv4.ErrHostUnsigned},
+		{"A05 header absent", target("X-Amz-SignedHeaders=host", "X-Amz-SignedHeaders=host%3Brange"), 0, sigv4.ErrHeaderAbsent},
+		{"A21 token removed", func(r *wire.Request) {
+			before, rest, _ := strings.Cut(r.Target, "&X-Amz-Security-Token=")
+			_, after, _ := strings.Cut(rest, "&")
+			r.Target = before + "&" + after
+		}, 0, sigv4.ErrMismatch},
+		{"short signature", target("X-Amz-Signature=", "X-Amz-Signature=0"), 0, sigv4.ErrSignatureForm},
+		{"plus in the credential", target("X-Amz-Credential=", "X-Amz-Credential=+"), 0, sigv4.ErrQuery},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			r := presignedGet(t, "versionId=1&"+hour)
+			c.edit(r)
+			check(t, c.want, verify(r, noon.Add(c.now)))
+		})
+	}
+}
+
+func TestPresignedIsParsedWhole(t *testing.T) {
+	s, err := sigv4.Parse(presignedGet(t, "X-Amz-Expires=60"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s.Form != sigv4.FormQuery || s.Expires != time.Minute || s.SessionToken != agent.SessionToken.Reveal() ||
+		s.AccessKeyID != agent.AccessKeyID || !s.Time.Equal(noon) {
+		t.Errorf("parsed %+v", s)
+	}
+}
