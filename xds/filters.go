@@ -80,8 +80,10 @@ func processor(c Config) *procv3.ExternalProcessor {
 			Untyped: []string{authzFilter},
 		}},
 		MutationRules: &mutationv3.HeaderMutationRules{
+			// On top of what Envoy never lets ext_proc touch: host, :method,
+			// :scheme and x-envoy-*. Re-signing needs the authority.
 			AllowExpression:    regex(`:authority`),
-			DisallowExpression: regex(`host|:method|:scheme|content-length|transfer-encoding|connection|upgrade|x-envoy-.*|x-credence-(service|upstream|class|peer)`),
+			DisallowExpression: regex(`content-length|transfer-encoding|connection|upgrade|x-credence-[a-km-z]\C*`),
 			DisallowIsError:    boolean(true),
 		},
 	}

@@ -2,6 +2,7 @@ package xds
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
@@ -40,43 +41,67 @@ func DefaultLarge() []Match {
 	}
 }
 
-// A signed request carries its scope in the Authorization header or, when it
-// is presigned, in the query.
-var credentialQuery = `[?&]X-Amz-Credential=`
+// credentialQuery is part of a query in which a presigned request carries its
+// scope. In the expressions here \C is any byte: it costs RE2 one instruction
+// where "." costs many, and Envoy refuses programs above 100 instructions.
+const credentialQuery = `\C*[?&]X-Amz-Credential=`
 
-// expand returns the alternatives of a match: signed by header, and by query.
+// expand returns the alternatives of a match. The request is signed by its
+// Authorization header, or presigned; fields with many values become several
+// alternatives, each small enough for Envoy.
 func (m Match) expand() []*routev3.RouteMatch {
-	common := m.common()
-	byHeader := append([]*routev3.HeaderMatcher{headerBegins("authorization", "AWS4-")}, common...)
-	byQuery := append([]*routev3.HeaderMatcher{absent("authorization")}, common...)
-	if len(m.Scopes) == 0 {
-		byQuery = append(byQuery, headerRegex(":path", ".*"+credentialQuery+".*"))
-	} else {
-		scopes := alternatives(m.Scopes)
-		byHeader = append(byHeader, headerRegex("authorization", `.* Credential=[^,]*/`+scopes+`/aws4_request.*`))
-		byQuery = append(byQuery, headerRegex(":path", `.*`+credentialQuery+`[^&]*(?:/|%2[Ff])`+scopes+`(?:/|%2[Ff])aws4_request.*`))
+	var list []*routev3.RouteMatch
+	for _, scopes := range chunks(m.Scopes, 3) {
+		for _, target := range chunks(m.Targets, 1) {
+			for _, keys := range chunks(m.Keys, 4) {
+				common := m.common(target, keys)
+				list = append(list, anyPath(append(signed(scopes), common...)), anyPath(append(presigned(scopes), common...)))
+			}
+		}
 	}
-	return []*routev3.RouteMatch{anyPath(byHeader), anyPath(byQuery)}
+	return list
 }
 
-func (m Match) common() []*routev3.HeaderMatcher {
+// chunks is at least one slice, empty when there are no values.
+func chunks(values []string, size int) [][]string {
+	if len(values) == 0 {
+		return [][]string{nil}
+	}
+	return slices.Collect(slices.Chunk(values, size))
+}
+
+func signed(scopes []string) []*routev3.HeaderMatcher {
+	list := []*routev3.HeaderMatcher{headerBegins("authorization", "AWS4-")}
+	if len(scopes) > 0 {
+		list = append(list, headerRegex("authorization", `\C*/`+alternatives(scopes)+`/aws4_request\C*`))
+	}
+	return list
+}
+
+func presigned(scopes []string) []*routev3.HeaderMatcher {
+	expression := credentialQuery + `\C*`
+	if len(scopes) > 0 {
+		expression = credentialQuery + `[!-%'-~]*(?:/|%2[Ff])` + alternatives(scopes) + `(?:/|%2[Ff])aws4_request\C*`
+	}
+	return []*routev3.HeaderMatcher{absent("authorization"), headerRegex(":path", expression)}
+}
+
+func (m Match) common(target, keys []string) []*routev3.HeaderMatcher {
 	var list []*routev3.HeaderMatcher
 	if len(m.Methods) > 0 {
 		list = append(list, headerRegex(":method", alternatives(m.Methods)))
 	}
-	if len(m.Targets) > 0 {
-		list = append(list, headerRegex("x-amz-target", alternatives(m.Targets)))
+	if len(target) > 0 {
+		list = append(list, headerIs("x-amz-target", target[0]))
 	}
 	if len(m.Hashes) > 0 {
-		list = append(list, headerRegex("x-amz-content-sha256", alternatives(m.Hashes)+".*"))
+		list = append(list, headerRegex("x-amz-content-sha256", alternatives(m.Hashes)+`\C*`))
 	}
-	if len(m.Keys) > 0 {
-		list = append(list, queryKeys(m.Keys))
+	if len(keys) > 0 {
+		list = append(list, queryKeys(keys))
 	}
-	if len(m.WithoutKeys) > 0 {
-		without := queryKeys(m.WithoutKeys)
-		without.InvertMatch = true
-		list = append(list, without)
+	for without := range slices.Chunk(m.WithoutKeys, 4) {
+		list = append(list, not(queryKeys(without)))
 	}
 	return list
 }
@@ -85,7 +110,12 @@ func (m Match) common() []*routev3.HeaderMatcher {
 // without percent-encoding. One spelt otherwise reaches the wrong buffering,
 // which the gate refuses by the operation's name.
 func queryKeys(keys []string) *routev3.HeaderMatcher {
-	return headerRegex(":path", `[^?]*\?(?:.*&)?`+alternatives(keys)+`(?:[=&].*)?`)
+	return headerRegex(":path", `\C*\?(?:\C*&)?`+alternatives(keys)+`(?:[=&]\C*)?`)
+}
+
+func not(m *routev3.HeaderMatcher) *routev3.HeaderMatcher {
+	m.InvertMatch = true
+	return m
 }
 
 // alternatives is a regular expression (RE2) for any of the words.

@@ -86,15 +86,18 @@ func refusalRoute() *routev3.Route {
 // loginRoutes go to our own login door and to nothing else: the unsigned
 // "POST /" of STS, and the container credentials of an SDK.
 func loginRoutes() []*routev3.Route {
-	unsigned := headerBegins("authorization", "AWS4-")
-	unsigned.InvertMatch = true
+	credentials := &routev3.RouteMatch{
+		PathSpecifier: &routev3.RouteMatch_Path{Path: "/v1/credentials"},
+		Headers: []*routev3.HeaderMatcher{
+			headerIs(":method", "GET"), not(headerBegins("authorization", "AWS4-")),
+			not(headerRegex(":path", credentialQuery+`\C*`)),
+		},
+	}
 	return []*routev3.Route{
 		login(anyPath([]*routev3.HeaderMatcher{
 			headerIs(":method", "POST"), headerIs(":path", "/"), absent("authorization"),
 		})),
-		login(anyPath([]*routev3.HeaderMatcher{
-			headerIs(":method", "GET"), headerRegex(":path", `/v1/credentials(?:\?role=[A-Za-z0-9+=,.@_-]{1,64})?`), unsigned,
-		})),
+		login(credentials),
 	}
 }
 

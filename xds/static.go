@@ -2,9 +2,11 @@ package xds
 
 import (
 	bootstrapv3 "github.com/envoyproxy/go-control-plane/envoy/config/bootstrap/v3"
+	clusterv3 "github.com/envoyproxy/go-control-plane/envoy/config/cluster/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	listenerv3 "github.com/envoyproxy/go-control-plane/envoy/config/listener/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
+	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 )
 
 // Static is the snapshot of a Config as one bootstrap with everything inline,
@@ -19,7 +21,7 @@ func Static(c Config, xdsSocket string, clusters ...string) (*bootstrapv3.Bootst
 	standing := append(snapshot.Clusters, door("xds", xdsSocket, http2(), DefaultCalls))
 	for _, name := range clusters {
 		if u, found := c.Resolve(name); found {
-			standing = append(standing, Cluster(name, u, c.Calls))
+			standing = append(standing, inlineTrust(Cluster(name, u, c.Calls)))
 		}
 	}
 	return &bootstrapv3.Bootstrap{
@@ -47,4 +49,18 @@ func inlineRoutes(s Snapshot) []*listenerv3.Listener {
 		}
 	}
 	return s.Listeners
+}
+
+// inlineTrust has a cluster find its roots among the static secrets.
+func inlineTrust(c *clusterv3.Cluster) *clusterv3.Cluster {
+	if c.TransportSocket == nil {
+		return c
+	}
+	tls := &tlsv3.UpstreamTlsContext{}
+	if err := c.TransportSocket.GetTypedConfig().UnmarshalTo(tls); err != nil {
+		panic(err) // upstreamTLS put nothing else there
+	}
+	tls.CommonTlsContext.GetCombinedValidationContext().ValidationContextSdsSecretConfig.SdsConfig = nil
+	c.TransportSocket.ConfigType = &corev3.TransportSocket_TypedConfig{TypedConfig: typed(tls)}
+	return c
 }

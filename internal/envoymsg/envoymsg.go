@@ -2,15 +2,15 @@
 // internal/wire. Requests come in exactly as Envoy received them; answers go
 // out in the one form that Envoy honours in each place.
 //
-// Two sets of header names never reach a wire message, because
-// early_header_mutation removes what a client sent under them and whatever is
-// left is Envoy's or our own: "x-envoy-*" with "x-forwarded-*" (Envoy's), and
-// "x-credence-*" (ours). A client's "x-credence-*" that does reach ext_authz
-// means that Envoy is not configured by us, and is an error.
+// Some header names never reach a wire message: "x-envoy-*" and "x-forwarded-*",
+// which are Envoy's; "x-credence-*", which are ours; and the hop-by-hop headers
+// of a connection. early_header_mutation removes what a client sent under the
+// first three. A client's "x-credence-*" that does reach ext_authz means that
+// Envoy is not configured by us, and is an error.
 //
-// What Envoy hides: "transfer-encoding" is consumed by its codec, so a request
-// without content-length may have a body, and headers that a client named in
-// "connection" are gone before any filter runs.
+// What Envoy hides from everybody: its codec consumes "transfer-encoding", so a
+// request without content-length may have a body; and headers that a client
+// named in "connection" are gone before any filter runs.
 package envoymsg
 
 import (
@@ -132,15 +132,21 @@ func (h *head) add(name, value string) error {
 	return nil
 }
 
-// Hidden reports whether a header name is Envoy's or the gateway's own and
-// never part of a wire message. Envoy refuses or overrules changes to such
-// headers, so a Mutation leaves them out.
+// Hidden reports whether a header name is Envoy's, the gateway's own or the
+// connection's, and so never part of a wire message. Envoy overrules or refuses
+// changes to such headers, so answers leave them out.
 func Hidden(name string) bool {
-	if len(name) < 2 || name[0] != 'x' {
-		return false
+	switch name {
+	case "connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade":
+		return true
 	}
-	return strings.HasPrefix(name, "x-envoy-") || strings.HasPrefix(name, "x-forwarded-") || strings.HasPrefix(name, Prefix)
+	return strings.HasPrefix(name, "x-") &&
+		(strings.HasPrefix(name, "x-envoy-") || strings.HasPrefix(name, "x-forwarded-") || strings.HasPrefix(name, Prefix))
 }
+
+// fixed reports whether an answer can't say anything about a header: Hidden
+// names, and the length, which follows from the body or from Mutation.Length.
+func fixed(name string) bool { return name == "content-length" || Hidden(name) }
 
 func (h *head) pseudo(name, value string) error {
 	var bit uint8

@@ -90,7 +90,7 @@ func ResponseHeaders(h *extprocv3.HttpHeaders) (*wire.Response, error) {
 }
 
 // Mutation is a change to the headers of one message. Envoy removes first and
-// sets afterwards. Names that are Hidden are left out, except LengthHeader.
+// sets afterwards. Names that are Hidden, and content-length, are left out.
 type Mutation struct {
 	Authority string       // new :authority of a request; "" leaves it
 	Target    string       // new :path of a request; "" leaves it
@@ -159,7 +159,7 @@ func (m Mutation) headers() *extprocv3.HeaderMutation {
 		set(":status", strconv.Itoa(m.Status), overwrite)
 	}
 	for i, h := range m.Set {
-		if !Hidden(h.Name) {
+		if !fixed(h.Name) {
 			set(h.Name, h.Value, again(m.Set[:i], h.Name))
 		}
 	}
@@ -167,7 +167,7 @@ func (m Mutation) headers() *extprocv3.HeaderMutation {
 		set(LengthHeader, strconv.FormatInt(*m.Length, 10), overwrite)
 	}
 	for _, name := range m.Remove {
-		if !Hidden(name) {
+		if !fixed(name) {
 			out.RemoveHeaders = append(out.RemoveHeaders, name)
 		}
 	}
@@ -198,7 +198,9 @@ const ImmediateDetails = "credence"
 func Immediate(r wire.Response) *extprocv3.ProcessingResponse {
 	set := make([]*corev3.HeaderValueOption, 0, len(r.Headers))
 	for i, h := range r.Headers {
-		set = append(set, raw(h.Name, h.Value, again(r.Headers[:i], h.Name)))
+		if !fixed(h.Name) {
+			set = append(set, raw(h.Name, h.Value, again(r.Headers[:i], h.Name)))
+		}
 	}
 	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ImmediateResponse{
 		ImmediateResponse: &extprocv3.ImmediateResponse{

@@ -64,7 +64,9 @@ func Deny(r wire.Response) *authv3.CheckResponse {
 		Body:    string(r.Body),
 	}
 	for i, h := range r.Headers {
-		denied.Headers = append(denied.Headers, text(h.Name, valid(h.Value), again(r.Headers[:i], h.Name)))
+		if !fixed(h.Name) {
+			denied.Headers = append(denied.Headers, text(h.Name, valid(h.Value), again(r.Headers[:i], h.Name)))
+		}
 	}
 	return &authv3.CheckResponse{
 		Status:       &status.Status{Code: int32(codes.PermissionDenied)},
