@@ -137,11 +137,41 @@ var (
 	ErrMismatch = refusal("signature-mismatch", "the signature does not match: check the secret key and that nothing between client and gateway changes the request")
 )
 
-// Refusals by the Signer.
+// Refusals of a body in aws-chunked framing.
+var (
+	// ErrChunkHeader: a chunk does not start with its size in hex without
+	// leading zeros, then in signed forms ";chunk-signature=" and 64 lower-case
+	// hex digits, then CR LF; or its size overflows (A29).
+	ErrChunkHeader = refusal("chunk-header", "a chunk of the body has a malformed header")
+	// ErrChunkSize: a signed chunk is larger than ChunkConfig.MaxChunk.
+	ErrChunkSize = refusal("chunk-size", "a signed chunk of the body is too large: configure the client for chunks of at most 1 MiB")
+	// ErrChunkFrame: the data of a chunk is not followed by CR LF (A29).
+	ErrChunkFrame = refusal("chunk-frame", "a chunk of the body is longer or shorter than it says")
+	// ErrChunkSignature: the signature of a chunk is another one (A27).
+	ErrChunkSignature = refusal("chunk-signature", "the signature of a chunk of the body does not match")
+	// ErrChunkTruncated: the body ends before its last chunk is complete (A29).
+	ErrChunkTruncated = refusal("chunk-truncated", "the body ends before its final chunk")
+	// ErrChunkExcess: bytes after the final chunk (A29).
+	ErrChunkExcess = refusal("chunk-excess", "the body goes on after its final chunk")
+	// ErrDecodedLength: x-amz-decoded-content-length is absent, malformed or
+	// not the length of the chunks' data (A29).
+	ErrDecodedLength = refusal("decoded-length", "x-amz-decoded-content-length is not the length of the body")
+	// ErrTrailer: the trailer is not exactly the one that x-amz-trailer
+	// declares, which must be one x-amz-checksum-* that the gateway knows (A28).
+	ErrTrailer = refusal("trailer", "the trailer differs from x-amz-trailer, or is not one of crc32, crc32c, crc64nvme, sha1, sha256")
+	// ErrTrailerSignature: the signature of the trailer is another one (A28).
+	ErrTrailerSignature = refusal("trailer-signature", "the signature of the trailer does not match")
+	// ErrChecksum: the checksum in the trailer is not that of the body (A28).
+	ErrChecksum = refusal("trailer-checksum", "the checksum in the trailer is not that of the body")
+)
+
+// Faults of the gateway itself.
 var (
 	// ErrUnsignable: the request to sign breaks a rule that Parse would refuse,
 	// carries credentials in its query, or lacks payload hash, key or scope.
 	ErrUnsignable = errors.New("sigv4: the request to sign is malformed")
+	// ErrChunkConfig: the chains do not fit the form of the body.
+	ErrChunkConfig = errors.New("sigv4: the configuration of the chunks is incomplete")
 	// ErrCredentialsExpired: the key that shall sign has expired.
 	ErrCredentialsExpired = errors.New("sigv4: the signing credentials have expired")
 )

@@ -1,6 +1,7 @@
 package sigv4
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -167,6 +168,28 @@ func (s *Signature) parsePresignedPayload(r *wire.Request, query string) error {
 		return ErrPayloadForm.about(header)
 	}
 	return s.checkPayload(r)
+}
+
+// PlainTarget returns the target of r without the parameters of a presigned
+// URL, for the request that is sent and signed in headers.
+func PlainTarget(r *wire.Request) string {
+	query := r.RawQuery()
+	if q, err := queryCredentials(query); err != nil || !q.found {
+		return r.Target
+	}
+	var b strings.Builder
+	b.WriteString(r.Path())
+	next := byte('?')
+	for pair := range strings.SplitSeq(query, "&") {
+		name, _, _ := strings.Cut(pair, "=")
+		if name, _ = unescape(name); slices.Contains(reserved[:], name) {
+			continue
+		}
+		b.WriteByte(next)
+		b.WriteString(pair)
+		next = '&'
+	}
+	return b.String()
 }
 
 func hasPrefixFold(s, prefix string) bool {

@@ -179,21 +179,3 @@ func (c *scratch) appendAuthorization(b []byte, keyID string, scope Scope, sig *
 	b = append(b, ", Signature="...)
 	return append(b, sig[:]...)
 }
-
-// Chain is where a series of chunk signatures starts: key, scope, time and the
-// signature of the request itself. The zero Chain verifies and signs nothing.
-type Chain struct {
-	key   signingKey
-	scope Scope
-	date  string
-	seed  [64]byte
-}
-
-// Chain returns the start of the chunk signatures of the request that was signed.
-func (s *Signed) Chain() Chain { return s.chain }
-
-// String returns "[redacted]".
-func (Chain) String() string { return "[redacted]" }
-
-// GoString returns "[redacted]".
-func (Chain) GoString() string { return "[redacted]" }
