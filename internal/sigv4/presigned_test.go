@@ -112,3 +112,19 @@ func TestPresignedIsParsedWhole(t *testing.T) {
 		t.Errorf("parsed %+v", s)
 	}
 }
+
+func TestPlainTarget(t *testing.T) {
+	for target, want := range map[string]string{
+		"/":            "/",
+		"/?a=b":        "/?a=b",
+		"/k?versionId": "/k?versionId",
+		presignedGet(t, "X-Amz-Expires=60").Target:                  "/a%20b",
+		presignedGet(t, "X-Amz-Expires=60&versionId=1&acl=").Target: "/a%20b?acl=&versionId=1",
+		"/k?b=1&X-Amz-Signature=0&a=%2F&X%2DAmz-Date=1&c":           "/k?b=1&a=%2F&c",
+	} {
+		got := sigv4.PlainTarget(&wire.Request{Target: target})
+		if got != want {
+			t.Errorf("%s: got %s, want %s", target, got, want)
+		}
+	}
+}
