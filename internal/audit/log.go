@@ -1,0 +1,395 @@
+package audit
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+)
+
+// Index is the place of a leaf in its log, from 0.
+type Index int64
+
+// Errors of Append and Ready.
+var (
+	// ErrPoisoned: a write or sync failed or stalled; nothing is appended any
+	// more until the process starts again.
+	ErrPoisoned = errors.New("audit: the log can't be written")
+	// ErrLowDisk: no begins are taken; ends still are.
+	ErrLowDisk = errors.New("audit: the log's disk is nearly full")
+	// ErrClosed: the log was closed.
+	ErrClosed = errors.New("audit: the log is closed")
+	// ErrLocked: another process writes this log.
+	ErrLocked = errors.New("audit: another process writes this log")
+)
+
+// Config says where a log is and how it behaves.
+type Config struct {
+	// Dir is the log's folder; it is made when it is not there.
+	Dir string
+	// Origin names the log in its own log.open.
+	Origin string
+	// SegmentSize is when a new segment is begun, in bytes. Default 64 MiB.
+	SegmentSize int64
+	// Stall is how long a write may take before the log is given up. Default
+	// 2 s.
+	Stall time.Duration
+	// Reserve is the free space, in bytes, below which begins are refused.
+	// Default 64 MiB; negative means never.
+	Reserve int64
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+	// File opens a segment for appending. Default: the file system. Tests put
+	// failures here.
+	File func(path string) (File, error)
+}
+
+// File is what the log needs of a segment's file.
+type File interface {
+	Write(p []byte) (int, error)
+	Sync() error // data and length durable: fdatasync
+	Truncate(size int64) error
+	Close() error
+}
+
+// Log is the writer of one log. It is safe for concurrent use.
+type Log struct {
+	cfg   Config
+	lock  *os.File
+	queue chan *pending
+
+	broken  chan struct{} // closed when cause is set
+	once    sync.Once
+	cause   error
+	closing chan struct{} // closed by Close
+	done    chan struct{} // closed when the writer has ended
+	stop    sync.Once
+
+	lowDisk atomic.Bool
+	busy    atomic.Int64 // when the writer's current write began, Unix ns; 0 when idle
+
+	// Owned by the writer goroutine.
+	file    File
+	segment int
+	size    int64
+	next    Index
+	buf     []byte
+	batch   []*pending
+}
+
+// pending is one Append on its way.
+type pending struct {
+	event *Event
+	index Index
+	done  chan error
+}
+
+var pendings = sync.Pool{New: func() any { return &pending{done: make(chan error, 1)} }}
+
+const queueLength = 4096
+
+// Open opens the log for writing. It reads what is there, cuts a torn tail,
+// and appends log.open, log.recovered and a call.unknown for each begin without
+// an end before it returns.
+func Open(cfg Config) (*Log, error) {
+	cfg.fill()
+	if err := os.MkdirAll(cfg.Dir, 0o700); err != nil {
+		return nil, err
+	}
+	lock, err := lockDir(cfg.Dir)
+	if err != nil {
+		return nil, err
+	}
+	l := &Log{
+		cfg: cfg, lock: lock, queue: make(chan *pending, queueLength),
+		broken: make(chan struct{}), closing: make(chan struct{}), done: make(chan struct{}),
+	}
+	found, err := l.recover()
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	go l.write()
+	go l.watch()
+	if err := l.appendRecovery(found); err != nil {
+		return nil, errors.Join(err, l.Close())
+	}
+	return l, nil
+}
+
+func (c *Config) fill() {
+	if c.SegmentSize == 0 {
+		c.SegmentSize = 64 << 20
+	}
+	if c.Stall == 0 {
+		c.Stall = 2 * time.Second
+	}
+	if c.Reserve == 0 {
+		c.Reserve = 64 << 20
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.File == nil {
+		c.File = openSegment
+	}
+}
+
+func lockDir(dir string) (*os.File, error) {
+	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
+		return nil, errors.Join(fmt.Errorf("%w: %s", ErrLocked, dir), f.Close())
+	}
+	return f, nil
+}
+
+// Append writes e and returns when it is durable; e belongs to the log from
+// then on. A zero Time or empty ID is filled in. ctx bounds the wait only: a record that was queued is written even
+// when the caller has gone. Callers that must record pass a context that
+// outlives their request (context.WithoutCancel).
+//
+// Errors: ErrPoisoned, ErrLowDisk (call.begin and session.open only),
+// ErrClosed, or ctx's.
+func (l *Log) Append(ctx context.Context, e *Event) (Index, error) {
+	if (e.Type == CallBegin || e.Type == SessionOpen) && l.lowDisk.Load() {
+		return 0, ErrLowDisk
+	}
+	if e.Time.IsZero() {
+		e.Time = l.cfg.Now()
+	}
+	if e.ID == "" {
+		e.ID = NewID(e.Time)
+	}
+	p := pendings.Get().(*pending)
+	p.event = e
+	select {
+	case l.queue <- p:
+	case <-l.broken:
+		return 0, l.cause
+	case <-l.closing:
+		return 0, l.ended()
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	return l.await(ctx, p)
+}
+
+func (l *Log) await(ctx context.Context, p *pending) (Index, error) {
+	var err error
+	select {
+	case err = <-p.done:
+	case <-l.broken:
+		return 0, l.cause // p stays with the writer
+	case <-l.done:
+		select {
+		case err = <-p.done:
+		default:
+			return 0, l.ended()
+		}
+	case <-ctx.Done():
+		return 0, ctx.Err()
+	}
+	index := p.index
+	p.event = nil
+	pendings.Put(p)
+	return index, err
+}
+
+// ended says why nothing is appended any more.
+func (l *Log) ended() error {
+	select {
+	case <-l.broken:
+		return l.cause
+	default:
+		return ErrClosed
+	}
+}
+
+// Ready reports why the log can't take a begin now, or nil.
+func (l *Log) Ready() error {
+	select {
+	case <-l.broken:
+		return l.cause
+	case <-l.closing:
+		return ErrClosed
+	default:
+	}
+	if l.lowDisk.Load() {
+		return ErrLowDisk
+	}
+	return nil
+}
+
+// Broken is closed when the log is poisoned.
+func (l *Log) Broken() <-chan struct{} { return l.broken }
+
+// Close appends log.close, waits until it is durable and ends the writer.
+func (l *Log) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Stall)
+	defer cancel()
+	_, err := l.Append(ctx, &Event{Type: LogClose})
+	l.stop.Do(func() { close(l.closing) })
+	select {
+	case <-l.done:
+	case <-ctx.Done(): // a write hangs: the lock goes with the process
+		return err
+	}
+	if errors.Is(err, ErrClosed) {
+		return nil
+	}
+	return errors.Join(err, l.lock.Close())
+}
+
+// poison ends the log's life: err is the first reason and stays.
+func (l *Log) poison(err error) {
+	l.once.Do(func() {
+		l.cause = fmt.Errorf("%w: %w", ErrPoisoned, err)
+		close(l.broken)
+	})
+}
+
+// write is the writer goroutine: drain, write, sync, answer.
+func (l *Log) write() {
+	defer close(l.done)
+	defer func() {
+		if l.file != nil {
+			_ = l.file.Close()
+		}
+	}()
+	for {
+		select {
+		case p := <-l.queue:
+			l.drain(p)
+		case <-l.broken:
+			return
+		case <-l.closing:
+			if len(l.queue) == 0 {
+				return
+			}
+			continue
+		}
+		l.busy.Store(time.Now().UnixNano())
+		err := l.writeBatch()
+		l.busy.Store(0)
+		if err != nil {
+			l.poison(err)
+			return
+		}
+		for _, p := range l.batch {
+			p.done <- nil
+		}
+	}
+}
+
+// drain collects first and everything else that is queued now.
+func (l *Log) drain(first *pending) {
+	l.batch = append(l.batch[:0], first)
+	for len(l.batch) < queueLength {
+		select {
+		case p := <-l.queue:
+			l.batch = append(l.batch, p)
+		default:
+			return
+		}
+	}
+}
+
+// writeBatch makes the batch durable. This is the commit point: a crash before
+// the sync leaves frames that nobody was told of, and a torn one is cut at the
+// next Open; a crash after it loses nothing.
+func (l *Log) writeBatch() error {
+	if err := l.rotate(); err != nil {
+		return err
+	}
+	l.buf = l.buf[:0]
+	for _, p := range l.batch {
+		l.buf = appendFrame(l.buf, func(b []byte) []byte { return AppendLeaf(b, p.event) })
+	}
+	if err := l.writeAll(); err != nil {
+		return err
+	}
+	if err := l.file.Sync(); err != nil {
+		return fmt.Errorf("sync: %w", err)
+	}
+	l.size += int64(len(l.buf))
+	for _, p := range l.batch {
+		p.index = l.next
+		l.next++
+	}
+	return nil
+}
+
+// writeAll writes the buffer. On a full disk it gives up the reserve and tries
+// once more from the same place; the bytes of the first try are cut off.
+func (l *Log) writeAll() error {
+	_, err := l.file.Write(l.buf)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, syscall.ENOSPC) {
+		return fmt.Errorf("write: %w", err)
+	}
+	l.lowDisk.Store(true)
+	if err := os.Remove(filepath.Join(l.cfg.Dir, reserveName)); err != nil {
+		return fmt.Errorf("write: %w and the reserve is gone", syscall.ENOSPC)
+	}
+	if err := l.file.Truncate(l.size); err != nil {
+		return fmt.Errorf("truncate: %w", err)
+	}
+	if _, err := l.file.Write(l.buf); err != nil {
+		return fmt.Errorf("write: %w", err)
+	}
+	return nil
+}
+
+// rotate begins a new segment when the current one is full.
+func (l *Log) rotate() error {
+	if l.file != nil && l.size < l.cfg.SegmentSize {
+		return nil
+	}
+	if l.file != nil {
+		if err := l.file.Close(); err != nil {
+			return fmt.Errorf("close: %w", err)
+		}
+	}
+	l.segment++
+	l.size = 0
+	var err error
+	if l.file, err = l.cfg.File(segmentPath(l.cfg.Dir, l.segment)); err != nil {
+		l.file = nil
+		return fmt.Errorf("new segment: %w", err)
+	}
+	return syncDir(l.cfg.Dir)
+}
+
+// watch gives the log up when a write stalls, and watches the disk's space.
+func (l *Log) watch() {
+	tick := time.NewTicker(l.cfg.Stall / 8)
+	defer tick.Stop()
+	for {
+		select {
+		case <-l.done:
+			return
+		case <-tick.C:
+		}
+		if began := l.busy.Load(); began != 0 && time.Since(time.Unix(0, began)) > l.cfg.Stall {
+			l.poison(fmt.Errorf("a write took more than %s", l.cfg.Stall))
+		}
+		l.watchDisk()
+	}
+}
+
+func (l *Log) watchDisk() {
+	if l.cfg.Reserve < 0 {
+		return
+	}
+	free, err := freeSpace(l.cfg.Dir)
+	l.lowDisk.Store(err != nil || free < l.cfg.Reserve)
+}

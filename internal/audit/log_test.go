@@ -1,0 +1,438 @@
+package audit_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/gowebpki/jcs"
+
+	"github.com/credence-gateway/credence/internal/audit"
+)
+
+func open(t testing.TB, cfg audit.Config) *audit.Log {
+	t.Helper()
+	cfg.Reserve = -1
+	l, err := audit.Open(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// types lists the log's events as "type call".
+func types(t testing.TB, dir string) []string {
+	t.Helper()
+	var list []string
+	for leaf, err := range audit.Read(dir) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		var e struct{ EventType, CallID string }
+		if err := json.Unmarshal(leaf, &e); err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, strings.TrimSpace(e.EventType+" "+e.CallID))
+	}
+	return list
+}
+
+func mustAppend(t testing.TB, l *audit.Log, e *audit.Event) {
+	t.Helper()
+	if _, err := l.Append(t.Context(), e); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestWhatIsAppendedIsRead(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, audit.Config{Dir: dir})
+	mustAppend(t, l, &audit.Event{Type: audit.CallBegin, Call: "a"})
+	mustAppend(t, l, &audit.Event{Type: audit.CallEnd, Call: "a"})
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"log.open", "call.begin a", "call.end a", "log.close"}
+	if diff := cmp.Diff(want, types(t, dir)); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestBeginWithoutEndBecomesUnknownOnce(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, audit.Config{Dir: dir})
+	mustAppend(t, l, &audit.Event{Type: audit.CallBegin, Call: "lost"})
+	for range 2 {
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		l = open(t, audit.Config{Dir: dir})
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n := strings.Count(strings.Join(types(t, dir), "\n"), "call.unknown lost"); n != 1 {
+		t.Errorf("call.unknown stands there %d times", n)
+	}
+}
+
+func TestSegmentsRotateAndReadOn(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, audit.Config{Dir: dir, SegmentSize: 1000})
+	for i := range 50 {
+		mustAppend(t, l, &audit.Event{Type: audit.CallEnd, Call: fmt.Sprint(i)})
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if files, _ := filepath.Glob(filepath.Join(dir, "*.seg")); len(files) < 3 {
+		t.Errorf("only %d segments", len(files))
+	}
+	if got := types(t, dir); len(got) != 52 || got[50] != "call.end 49" {
+		t.Errorf("read %d leaves", len(got))
+	}
+}
+
+// TestDamage edits the files of a closed log of 20 ends and opens it again.
+func TestDamage(t *testing.T) {
+	for name, tt := range map[string]struct {
+		edit    func(data []byte) []byte
+		corrupt bool
+		left    int // whole ends that must still be there
+	}{
+		"torn head":     {func(d []byte) []byte { return append(d, 0, 0) }, false, 20},
+		"torn leaf":     {func(d []byte) []byte { return append(d, 0, 0, 0, 9, 1, 2, 3, 4, 'x') }, false, 20},
+		"zeroed tail":   {func(d []byte) []byte { return append(d, make([]byte, 4096)...) }, false, 20},
+		"cut last leaf": {func(d []byte) []byte { return d[:len(d)-5] }, false, 20},
+		"flipped bit":   {func(d []byte) []byte { d[len(d)/2] ^= 1; return d }, true, 0},
+		"first bytes":   {func(d []byte) []byte { d[9] ^= 1; return d }, true, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			l := open(t, audit.Config{Dir: dir})
+			for i := range 20 {
+				mustAppend(t, l, &audit.Event{Type: audit.CallEnd, Call: fmt.Sprint(i)})
+			}
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			rewrite(t, filepath.Join(dir, "00000001.seg"), tt.edit)
+			l, err := audit.Open(audit.Config{Dir: dir, Reserve: -1})
+			if tt.corrupt {
+				if !errors.Is(err, audit.ErrCorrupt) {
+					t.Fatalf("got %v, want ErrCorrupt", err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := l.Close(); err != nil {
+				t.Fatal(err)
+			}
+			all := strings.Join(types(t, dir), "\n")
+			if n := strings.Count(all, "call.end"); n != tt.left || !strings.Contains(all, "log.recovered") {
+				t.Errorf("%d ends left:\n%s", n, all)
+			}
+		})
+	}
+}
+
+func rewrite(t *testing.T, path string, edit func([]byte) []byte) {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, edit(data), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMissingSegmentRefuses(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, audit.Config{Dir: dir, SegmentSize: 300})
+	for i := range 9 {
+		mustAppend(t, l, &audit.Event{Type: audit.CallEnd, Call: fmt.Sprint(i)})
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(filepath.Join(dir, "00000002.seg")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := audit.Open(audit.Config{Dir: dir}); !errors.Is(err, audit.ErrCorrupt) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestTwoWritersRefuse(t *testing.T) {
+	dir := t.TempDir()
+	l := open(t, audit.Config{Dir: dir})
+	defer l.Close() //nolint:errcheck // the test's end
+	if _, err := audit.Open(audit.Config{Dir: dir}); !errors.Is(err, audit.ErrLocked) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// faulty is a segment whose n-th write or sync goes wrong: with or without the
+// data having reached the disk.
+type faulty struct {
+	audit.File
+	mu      sync.Mutex
+	left    int
+	onSync  bool
+	persist bool
+	err     error
+	hang    time.Duration
+}
+
+func (f *faulty) trip() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.left--
+	return f.left == 0
+}
+
+func (f *faulty) Write(p []byte) (int, error) {
+	if f.onSync || !f.trip() {
+		return f.File.Write(p)
+	}
+	time.Sleep(f.hang)
+	if f.persist {
+		_, _ = f.File.Write(p)
+	}
+	return 0, f.err
+}
+
+func (f *faulty) Sync() error {
+	if !f.onSync || !f.trip() {
+		return f.File.Sync()
+	}
+	time.Sleep(f.hang)
+	if f.persist {
+		_ = f.File.Sync()
+	}
+	return f.err
+}
+
+// TestFailure: whatever fails, Append says so, the log takes nothing more, and
+// what was acknowledged before is there after the next start.
+func TestFailure(t *testing.T) {
+	for name, f := range map[string]*faulty{
+		"write fails":                   {err: syscall.EIO},
+		"write fails but persisted":     {err: syscall.EIO, persist: true},
+		"sync fails":                    {err: syscall.EIO, onSync: true},
+		"sync fails but persisted":      {err: syscall.EIO, onSync: true, persist: true},
+		"write stalls":                  {hang: time.Second},
+		"sync stalls":                   {hang: time.Second, onSync: true},
+		"disk full, no reserve to give": {err: syscall.ENOSPC},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			f.left = 4
+			l := open(t, audit.Config{Dir: dir, Stall: 200 * time.Millisecond, File: func(path string) (audit.File, error) {
+				return wrap(path, f)
+			}})
+			if f.err == syscall.ENOSPC { //nolint:errorlint // a bare errno
+				if err := os.Remove(filepath.Join(dir, "reserve")); err != nil {
+					t.Fatal(err)
+				}
+			}
+			acked := appendUntilRefused(t, l)
+			if _, err := l.Append(t.Context(), &audit.Event{Type: audit.CallEnd}); !errors.Is(err, audit.ErrPoisoned) {
+				t.Errorf("after the failure Append says %v", err)
+			}
+			if err := l.Ready(); !errors.Is(err, audit.ErrPoisoned) {
+				t.Errorf("after the failure Ready says %v", err)
+			}
+			time.Sleep(f.hang)
+			_ = l.Close()
+			checkAcked(t, dir, acked)
+		})
+	}
+}
+
+func wrap(path string, f *faulty) (audit.File, error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	f.File = file
+	return f, nil
+}
+
+func appendUntilRefused(t *testing.T, l *audit.Log) []string {
+	t.Helper()
+	var acked []string
+	for i := range 10 {
+		call := fmt.Sprint("call", i)
+		if _, err := l.Append(t.Context(), &audit.Event{Type: audit.CallEnd, Call: call}); err != nil {
+			return acked
+		}
+		acked = append(acked, call)
+	}
+	t.Fatal("nothing failed")
+	return nil
+}
+
+func checkAcked(t *testing.T, dir string, acked []string) {
+	t.Helper()
+	l := open(t, audit.Config{Dir: dir})
+	defer l.Close() //nolint:errcheck // the test's end
+	all := types(t, dir)
+	for _, call := range acked {
+		if !slices.Contains(all, "call.end "+call) {
+			t.Errorf("%s was acknowledged and is gone", call)
+		}
+	}
+}
+
+// TestFullDiskKeepsEnds: the reserve is given up for what is in flight, begins
+// are refused.
+func TestFullDiskKeepsEnds(t *testing.T) {
+	dir := t.TempDir()
+	f := &faulty{left: 3, err: syscall.ENOSPC}
+	l := open(t, audit.Config{Dir: dir, File: func(path string) (audit.File, error) { return wrap(path, f) }})
+	defer l.Close() //nolint:errcheck // the test's end
+	for i := range 5 {
+		mustAppend(t, l, &audit.Event{Type: audit.CallEnd, Call: fmt.Sprint(i)})
+	}
+	if _, err := l.Append(t.Context(), &audit.Event{Type: audit.CallBegin}); !errors.Is(err, audit.ErrLowDisk) {
+		t.Errorf("a begin on a full disk: %v", err)
+	}
+	if err := l.Ready(); !errors.Is(err, audit.ErrLowDisk) {
+		t.Errorf("ready: %v", err)
+	}
+	if n := strings.Count(strings.Join(types(t, dir), "\n"), "call.end"); n != 5 {
+		t.Errorf("%d ends", n)
+	}
+}
+
+// TestKill kills a writing process 20 times: no acknowledged record is lost.
+func TestKill(t *testing.T) {
+	if os.Getenv("AUDIT_CHILD") != "" {
+		killChild()
+		return
+	}
+	dir := t.TempDir()
+	var acked []string
+	for range 20 {
+		acked = append(acked, killRound(t, dir)...)
+	}
+	if len(acked) < 20 {
+		t.Fatalf("only %d records were acknowledged", len(acked))
+	}
+	checkAcked(t, dir, acked)
+}
+
+func killRound(t *testing.T, dir string) []string {
+	t.Helper()
+	cmd := exec.Command(os.Args[0], "-test.run", "^TestKill$")
+	cmd.Env = append(os.Environ(), "AUDIT_CHILD="+dir)
+	var out bytes.Buffer
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(150 * time.Millisecond)
+	_ = cmd.Process.Kill()
+	_ = cmd.Wait()
+	lines := strings.Split(out.String(), "\n")
+	return lines[:len(lines)-1]
+}
+
+// killChild appends from many goroutines and says what was acknowledged.
+func killChild() {
+	l, err := audit.Open(audit.Config{Dir: os.Getenv("AUDIT_CHILD"), Reserve: -1})
+	if err != nil {
+		panic(err)
+	}
+	var mu sync.Mutex
+	for range 16 {
+		go func() {
+			for {
+				e := &audit.Event{Type: audit.CallEnd, Call: audit.NewID(time.Now())}
+				call := e.Call
+				if _, err := l.Append(context(), e); err == nil {
+					mu.Lock()
+					_, _ = os.Stdout.WriteString(call + "\n")
+					mu.Unlock()
+				}
+			}
+		}()
+	}
+	select {}
+}
+
+// TestLeafIsCanonical: our encoder against somebody else's.
+func TestLeafIsCanonical(t *testing.T) {
+	for name, e := range leaves() {
+		t.Run(name, func(t *testing.T) {
+			got := audit.AppendLeaf(nil, e)
+			want, err := jcs.Transform(got)
+			if err != nil {
+				t.Fatalf("%v\n%s", err, got)
+			}
+			if diff := cmp.Diff(string(want), string(got)); diff != "" {
+				t.Error(diff)
+			}
+			if len(got) > audit.MaxLeaf {
+				t.Errorf("%d bytes", len(got))
+			}
+		})
+	}
+}
+
+func leaves() map[string]*audit.Event {
+	long := strings.Repeat("ü", 5000)
+	many := slices.Repeat([]string{long}, 500)
+	resources := slices.Repeat([]audit.Resource{{Type: "s3:object", ARN: "arn:aws:s3:::b/" + long}}, 500)
+	return map[string]*audit.Event{
+		"empty": {},
+		"whole": {
+			ID: "1", Type: audit.CallBegin, Time: time.Date(2026, 1, 2, 3, 4, 5, 6000, time.UTC), Call: "c", Source: "s3.amazonaws.com",
+			Name: "GetObject", Region: "us-east-1", Account: "1", Peer: "::1", Agent: "aws \x00\x1f\u2028\"\\\t\xff", ReadOnly: true,
+			Identity: &audit.Identity{Principal: "a|b", Groups: []string{"g"}, OnBehalfOf: []string{"h"}, Session: "s", Role: "r", Key: "k"},
+			Actions:  []string{"s3:GetObject"}, Resources: []audit.Resource{{Type: "s3:object", ARN: "arn:aws:s3:::b/ü\n"}},
+			Decision: &audit.Decision{Effect: "allow", Policies: []string{"p"}, Set: "x", Errors: []string{"e"}, Denied: "d"},
+			Upstream: &audit.Upstream{Role: "r", SourceIdentity: "s", Level: "exact", Widened: true, Host: "h", Class: "none"},
+			Request:  &audit.Message{Hash: "h", Body: "sha256:00", Length: 5}, Response: &audit.Message{Status: 200, Length: -1, RequestID: "q"},
+			Error: "e", Message: "m", Outcome: "complete", Count: 7, Rule: "r", Detail: map[string]string{"z": "1", "a": "2"},
+		},
+		"too much of everything": {
+			Agent: long, Actions: many, Resources: resources, Message: long, Detail: map[string]string{"x": long},
+			Identity: &audit.Identity{Groups: many, OnBehalfOf: many}, Decision: &audit.Decision{Policies: many, Errors: many, Denied: long},
+		},
+	}
+}
+
+func FuzzLeaf(f *testing.F) {
+	f.Add("plain", "\u2028\x7f")
+	f.Add("\xff\"\\", "\x00\n")
+	f.Fuzz(func(t *testing.T, a, b string) {
+		got := audit.AppendLeaf(nil, &audit.Event{Agent: a, Message: b, Actions: []string{a, b}})
+		want, err := jcs.Transform(got)
+		if err != nil || !bytes.Equal(want, got) {
+			t.Errorf("%v\n%s\n%s", err, got, want)
+		}
+	})
+}
+
+func TestIDsSortByTime(t *testing.T) {
+	early, late := audit.NewID(time.UnixMilli(1)), audit.NewID(time.UnixMilli(2))
+	if len(early) != 26 || early >= late || audit.NewID(time.UnixMilli(1)) == early {
+		t.Error(early, late)
+	}
+}
