@@ -42,7 +42,7 @@ var only = map[string][]string{
 	"github.com/envoyproxy/go-control-plane/envoy/service/auth":     {"internal/envoymsg", "extauthz"},
 	"github.com/envoyproxy/go-control-plane/envoy/service/ext_proc": {"internal/envoymsg", "extproc"},
 	"github.com/spf13/cobra":                                        {"cmd/credence"},
-	"go.yaml.in/yaml":                                               {"internal/config"},
+	"go.yaml.in/yaml":                                               {"internal/config", "internal/awsapi"},
 }
 
 // loggers are the rooms that may log; leaves return errors.

@@ -1,68 +1,193 @@
 package awsapi
 
-import "github.com/credence-gateway/credence/internal/wire"
+import (
+	_ "embed" // the catalog's data
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/credence-gateway/credence/internal/awsapi/model"
+)
+
+//go:embed data/catalog.bin
+var embedded []byte
 
 // Catalog is everything that is known of AWS's operations. It is safe for
-// concurrent use.
+// concurrent use: what is decoded late is decoded once.
 type Catalog struct {
-	services map[string]*Service
+	index     model.Index
+	blocks    []byte
+	services  map[string]*service
+	bySigning map[string][]*service
+	iam       func() (model.IAM, error)
+}
+
+// Load reads the embedded catalog's index. Services are decoded when the first
+// request for them comes. The only error is a damaged program file.
+func Load() (*Catalog, error) {
+	index, blocks, err := model.Open(embedded)
+	if err != nil {
+		return nil, fmt.Errorf("awsapi: the embedded catalog is damaged: %w", err)
+	}
+	c := &Catalog{index: index, blocks: blocks, services: map[string]*service{}, bySigning: map[string][]*service{}}
+	for i := range index.Services {
+		s := &service{head: &index.Services[i], blocks: blocks}
+		c.services[s.head.ID] = s
+		for _, n := range s.head.SigningNames {
+			c.bySigning[n] = append(c.bySigning[n], s)
+		}
+	}
+	c.iam = sync.OnceValues(func() (model.IAM, error) {
+		var v model.IAM
+		return v, model.Decode(blocks, index.IAM, &v)
+	})
+	return c, nil
 }
 
 // Service is one AWS service of the catalog.
 type Service struct {
-	ID          string // catalog id, botocore's folder name: "s3", "dynamodb"
-	Prefix      string // IAM service prefix: "s3", "cloudwatch"
-	SigningName string // SigV4 scope service
-	Title       string // "Amazon Simple Storage Service"
-	Protocols   []Protocol
+	ID           string     // catalog id, botocore's folder name: "s3", "dynamodb"
+	Prefix       string     // IAM service prefix: "s3", "cloudwatch"
+	SigningNames []string   // SigV4 scope services, the usual one first
+	Title        string     // "Amazon Simple Storage Service"
+	Protocols    []Protocol // that its clients may speak, the preferred one first
 }
 
-// ActionInfo is one IAM action.
+// Services lists the catalog's services by id.
+func (c *Catalog) Services() []Service {
+	out := make([]Service, 0, len(c.index.Services))
+	for i := range c.index.Services {
+		out = append(out, describe(&c.index.Services[i]))
+	}
+	return out
+}
+
+// Service returns the service with that id.
+func (c *Catalog) Service(id string) (Service, bool) {
+	s, ok := c.services[id]
+	if !ok {
+		return Service{}, false
+	}
+	return describe(s.head), true
+}
+
+func describe(h *model.Head) Service {
+	s := Service{ID: h.ID, Prefix: h.Prefix, SigningNames: slices.Clone(h.SigningNames), Title: h.Title}
+	for _, p := range h.Protocols {
+		s.Protocols = append(s.Protocols, Protocol(p))
+	}
+	return s
+}
+
+// SigningNames returns the ids of the services that sign with that SigV4 scope
+// service, by id; none when the catalog holds no such service.
+func (c *Catalog) SigningNames(name string) []string {
+	var out []string
+	for _, s := range c.bySigning[name] {
+		out = append(out, s.head.ID)
+	}
+	return out
+}
+
+// ActionInfo is one IAM action of the catalog's services.
 type ActionInfo struct {
 	Name      string // "s3:GetObject"
 	Prefix    string // "s3"
 	Access    Access
-	Types     []string // resource types of Prefix that it acts on; none means "*"
-	Escalates bool
+	Types     []string // resource types of Prefix that it acts on; none means "*" only
+	Escalates bool     // needs a permit that names the action itself
 }
 
-// ResourceType is one IAM resource type.
+// Actions lists every IAM action of the catalog's services by name.
+func (c *Catalog) Actions() ([]ActionInfo, error) {
+	iam, err := c.iam()
+	if err != nil {
+		return nil, fmt.Errorf("awsapi: the embedded catalog is damaged: %w", err)
+	}
+	out := make([]ActionInfo, len(iam.Actions))
+	for i, a := range iam.Actions {
+		out[i] = ActionInfo{Name: a.Name, Prefix: prefixOf(a.Name), Access: Access(a.Access), Types: a.Types, Escalates: a.Escalates}
+	}
+	return out, nil
+}
+
+// ResourceType is one IAM resource type of the catalog's services.
 type ResourceType struct {
 	Prefix string   // "s3"
 	Type   string   // "object"
 	ARN    string   // IAM's pattern: "arn:${Partition}:s3:::${BucketName}/${ObjectName}"
-	Vars   []string // the keys of Resource.Vars: "bucket", "key"
+	Vars   []string // the keys that Resource.Vars may have: "bucket", "key"
+}
+
+// ResourceTypes lists every IAM resource type of the catalog's services by
+// prefix and type.
+func (c *Catalog) ResourceTypes() ([]ResourceType, error) {
+	iam, err := c.iam()
+	if err != nil {
+		return nil, fmt.Errorf("awsapi: the embedded catalog is damaged: %w", err)
+	}
+	out := make([]ResourceType, len(iam.Types))
+	for i, t := range iam.Types {
+		out[i] = ResourceType{Prefix: t.Prefix, Type: t.Type, ARN: t.ARN, Vars: t.Vars}
+	}
+	return out, nil
 }
 
 // OperationID names an operation.
 type OperationID struct {
-	Service   string
+	Service   string // catalog id
 	Operation string
 }
 
-// Load reads the embedded catalog.
-func Load() (*Catalog, error) { return &Catalog{}, nil }
-
-// Identify says what a request means.
-func (c *Catalog) Identify(r *wire.Request, b Body, w Where) (Call, error) {
-	return Call{}, &Refusal{Rule: "unknown-service", Detail: "the catalog does not hold the service " + w.Service}
+// LargeBody lists the operations whose body may have up to 16 MiB and must be
+// seen, by service.
+func (c *Catalog) LargeBody() []OperationID {
+	var out []OperationID
+	for _, h := range c.index.Services {
+		for _, op := range h.Large {
+			out = append(out, OperationID{Service: h.ID, Operation: op})
+		}
+	}
+	return out
 }
 
-// Services lists the catalog's services by id.
-func (c *Catalog) Services() []Service { return nil }
+// StreamRule describes the requests of an operation whose body is a raw
+// stream: the body is never read before the call is understood.
+type StreamRule struct {
+	Service      string   // catalog id
+	SigningNames []string // SigV4 scope services
+	Operation    string
+	Method       string
+	URI          string   // the model's template: "/{Bucket}/{Key+}"
+	Query        []string // the query keys that the operation knows; no other may be there
+}
 
-// Service returns the service with that id.
-func (c *Catalog) Service(id string) (Service, bool) { return Service{}, false }
+// StreamsInput lists the operations whose request body is a raw stream, by
+// service.
+func (c *Catalog) StreamsInput() []StreamRule {
+	var out []StreamRule
+	for _, h := range c.index.Services {
+		for _, s := range h.Streams {
+			out = append(out, StreamRule{Service: h.ID, SigningNames: h.SigningNames, Operation: s.Operation, Method: s.Method, URI: s.URI, Query: s.Query})
+		}
+	}
+	return out
+}
 
-// SigningNames returns the ids of the services that sign with that name.
-func (c *Catalog) SigningNames(name string) []string { return nil }
-
-// Actions lists every IAM action by name.
-func (c *Catalog) Actions() []ActionInfo { return nil }
-
-// ResourceTypes lists every IAM resource type by prefix and type.
-func (c *Catalog) ResourceTypes() []ResourceType { return nil }
-
-// LargeBody lists the operations whose body may have up to 16 MiB and must be
-// seen.
-func (c *Catalog) LargeBody() []OperationID { return nil }
+// SensitiveOutput lists the paths of an operation's output that the model
+// marks as sensitive: member names joined by ".", "[]" for a list's elements
+// and "{}" for a map's values. The trait is not complete.
+func (c *Catalog) SensitiveOutput(id OperationID) ([]string, error) {
+	s, ok := c.services[id.Service]
+	if !ok {
+		return nil, refuse("unknown-service", "the catalog has no service "+id.Service)
+	}
+	if err := s.load(); err != nil {
+		return nil, err
+	}
+	op, ok := s.operations[id.Operation]
+	if !ok {
+		return nil, refuse("unknown-operation", id.Service+" has no operation "+id.Operation)
+	}
+	return op.SensitiveOutput, nil
+}

@@ -2,12 +2,12 @@ package awsapi
 
 import "errors"
 
-// ErrRefused is matched by every error of Identify: the request is not
-// understood, and must be denied.
+// ErrRefused is matched by every error by which Identify refuses a request:
+// the request is not understood, and must be denied.
 var ErrRefused = errors.New("awsapi: the request is not understood")
 
-// Refusal says why a request was not understood. It matches ErrRefused, and
-// with errors.Is any Refusal of the same Rule.
+// Refusal says why a request was not understood. With errors.Is it matches
+// ErrRefused and any Refusal of the same Rule.
 type Refusal struct {
 	Rule   string // stable, for records and tests: "unknown-operation"
 	Detail string // one plain sentence for the operator and the agent
@@ -23,3 +23,8 @@ func (e *Refusal) Is(target error) bool {
 	other, ok := target.(*Refusal)
 	return ok && other.Rule == e.Rule
 }
+
+func refuse(rule, detail string) error { return &Refusal{Rule: rule, Detail: detail} }
+
+// errEncoding is internal: callers say what was not well encoded.
+var errEncoding = errors.New("not valid percent-encoded UTF-8")

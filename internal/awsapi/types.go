@@ -1,10 +1,6 @@
 package awsapi
 
-import (
-	"net/netip"
-
-	"github.com/credence-gateway/credence/internal/wire"
-)
+import "net/netip"
 
 // Protocol is an AWS wire protocol, named as Smithy and botocore name it.
 type Protocol string
@@ -97,7 +93,8 @@ type Resource struct {
 	ARN       string            // exact ARN, or with "*" parts when Wildcard
 	Vars      map[string]string // variables of the ARN pattern, lower camel case: bucket, key, tableName
 	Wildcard  bool              // the request does not say which: the ARN has "*" in place of a variable
-	Container []string          // ARN patterns of the enclosing container, e.g. bucket and its keys; never empty
+	Patterns  []string          // IAM policy patterns for this very resource, its own "*", "?" and "$" escaped; never empty
+	Container []string          // IAM policy patterns of the enclosing container, e.g. bucket and its keys; never empty
 }
 
 // Error is an error answer in AWS's terms, to be encoded in a service's shape.
@@ -132,5 +129,3 @@ type SigningScope struct {
 	Service string
 	Region  string
 }
-
-var _ = wire.Request{}

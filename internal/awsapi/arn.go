@@ -1,0 +1,182 @@
+package awsapi
+
+import (
+	"strings"
+
+	"github.com/credence-gateway/credence/internal/awsapi/model"
+)
+
+// arnType is a resource type with its ARN patterns taken apart.
+type arnType struct {
+	*model.Type
+	pattern   []arnPart
+	exact     [][]arnPart
+	container [][]arnPart
+	literals  int // bytes of literal text: the more, the more specific
+}
+
+// arnPart is a piece of a pattern: literal text, or a variable.
+type arnPart struct {
+	text     string
+	variable bool
+}
+
+func newARNType(t *model.Type) *arnType {
+	out := &arnType{Type: t, pattern: splitPattern(t.Pattern)}
+	for _, p := range t.Exact {
+		out.exact = append(out.exact, splitPattern(p))
+	}
+	for _, p := range t.Container {
+		out.container = append(out.container, splitPattern(p))
+	}
+	for _, p := range out.pattern {
+		if !p.variable {
+			out.literals += len(p.text)
+		}
+	}
+	return out
+}
+
+// splitPattern takes "arn:${Partition}:s3:::${BucketName}" apart.
+func splitPattern(s string) []arnPart {
+	var out []arnPart
+	for s != "" {
+		i := strings.Index(s, "${")
+		if i < 0 {
+			return append(out, arnPart{text: s})
+		}
+		if i > 0 {
+			out = append(out, arnPart{text: s[:i]})
+		}
+		end := i + strings.IndexByte(s[i:], '}')
+		out = append(out, arnPart{text: s[i+2 : end], variable: true})
+		s = s[end+1:]
+	}
+	return out
+}
+
+// parse matches an ARN against the pattern and returns its variables. A
+// variable ends where the literal after it first stands; none is empty or
+// holds a wildcard.
+func (t *arnType) parse(arn string) (map[string]string, bool) {
+	out := make(map[string]string, 6)
+	for i, p := range t.pattern {
+		if !p.variable {
+			rest, ok := strings.CutPrefix(arn, p.text)
+			if !ok {
+				return nil, false
+			}
+			arn = rest
+			continue
+		}
+		value := arn
+		if i+1 < len(t.pattern) {
+			next := t.pattern[i+1]
+			if next.variable {
+				return nil, false
+			}
+			at := strings.Index(arn, next.text)
+			if at < 0 {
+				return nil, false
+			}
+			value = arn[:at]
+		}
+		arn = arn[len(value):]
+		if value == "" || strings.ContainsAny(value, "*?") || arnField(p.text) && strings.IndexByte(value, ':') >= 0 {
+			return nil, false
+		}
+		out[p.text] = value
+	}
+	return out, arn == ""
+}
+
+// arnField reports whether a variable is a field of every ARN.
+func arnField(name string) bool {
+	return name == "Partition" || name == "Region" || name == "Account"
+}
+
+// extends reports whether the pattern is that of parent with more behind it:
+// an index's of its table's.
+func (t *arnType) extends(parent *arnType) bool {
+	return t != parent && strings.HasPrefix(t.Pattern, parent.Pattern) && t.Prefix == parent.Prefix
+}
+
+// fill writes a pattern with variables; a missing one is "*". With escape, the
+// characters that IAM policies give a meaning are escaped ("IAM JSON policy
+// elements: Variables and tags", special characters).
+func fill(pattern []arnPart, vars map[string]string, escape bool) string {
+	var out strings.Builder
+	for _, p := range pattern {
+		switch v, known := vars[p.text]; {
+		case !p.variable:
+			out.WriteString(p.text)
+		case !known:
+			out.WriteByte('*')
+		case escape:
+			out.WriteString(unmark(escapePattern(v)))
+		default:
+			out.WriteString(unmark(v))
+		}
+	}
+	return out.String()
+}
+
+// A form may append wildcards of its own to a value from the request. Within
+// values they are bytes that UTF-8, and so a request, can't have.
+const (
+	anyMark = "\xff" // stands for "*"
+	oneMark = "\xfe" // stands for "?"
+)
+
+var (
+	marks   = strings.NewReplacer("*", anyMark, "?", oneMark)
+	unmarks = strings.NewReplacer(anyMark, "*", oneMark, "?")
+)
+
+func unmark(s string) string {
+	if strings.IndexByte(s, anyMark[0]) < 0 && strings.IndexByte(s, oneMark[0]) < 0 {
+		return s
+	}
+	return unmarks.Replace(s)
+}
+
+func escapePattern(s string) string {
+	if !strings.ContainsAny(s, "*?$") {
+		return s
+	}
+	var out strings.Builder
+	for i := range len(s) {
+		if c := s[i]; c == '*' || c == '?' || c == '$' {
+			out.WriteString("${" + string(c) + "}")
+			continue
+		}
+		out.WriteByte(s[i])
+	}
+	return out.String()
+}
+
+// resource builds the resource that the variables name.
+func (t *arnType) resource(vars map[string]string) Resource {
+	r := Resource{Prefix: t.Prefix, Type: t.Type.Type, ARN: fill(t.pattern, vars, false), Vars: make(map[string]string, len(t.Vars))}
+	for _, v := range t.Vars {
+		value, known := vars[v.Pattern]
+		if !known || strings.Contains(value, anyMark) {
+			r.Wildcard = true
+			continue
+		}
+		r.Vars[v.Name] = unmark(value)
+	}
+	for _, p := range t.exact {
+		r.Patterns = append(r.Patterns, fill(p, vars, true))
+	}
+	if len(r.Patterns) == 0 {
+		r.Patterns = []string{fill(t.pattern, vars, true)}
+	}
+	for _, p := range t.container {
+		r.Container = append(r.Container, fill(p, vars, true))
+	}
+	if len(r.Container) == 0 {
+		r.Container = r.Patterns
+	}
+	return r
+}

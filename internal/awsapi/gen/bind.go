@@ -1,0 +1,485 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+	"unicode"
+
+	"github.com/credence-gateway/credence/internal/awsapi/model"
+)
+
+// binder makes one service's operations and rules.
+type binder struct {
+	raw    *rawService
+	iam    *iamData
+	common common
+	over   *override
+	prefix string
+	shapes *shapes
+	types  map[string]int // "prefix/type"
+	forms  map[string]int
+	out    model.Service
+	report *report
+}
+
+func newBinder(raw *rawService, iam *iamData, c common, over *override, rep *report) *binder {
+	if over == nil {
+		over = &override{}
+	}
+	b := &binder{raw: raw, iam: iam, common: c, over: over, shapes: newShapes(raw), types: map[string]int{}, forms: map[string]int{}, report: rep}
+	b.prefix = choosePrefix(raw, iam, c, over)
+	return b
+}
+
+// choosePrefix finds the IAM prefix: the reviewed one, else the candidate
+// whose actions share most names with the operations.
+func choosePrefix(raw *rawService, iam *iamData, c common, over *override) string {
+	if over.Prefix != "" {
+		return over.Prefix
+	}
+	if p := c.Prefixes[raw.id]; p != "" {
+		return p
+	}
+	m := raw.Metadata
+	candidates := []string{m.signingName(), m.EndpointPrefix, raw.id, strings.ToLower(strings.ReplaceAll(m.ServiceID, " ", "")), strings.ToLower(strings.ReplaceAll(m.ServiceID, " ", "-"))}
+	best, most := candidates[0], 0
+	for _, p := range candidates {
+		n := 0
+		for op := range raw.Operations {
+			if _, ok := iam.actions[p][strings.ToLower(op)]; ok {
+				n++
+			}
+		}
+		if n > most {
+			best, most = p, n
+		}
+	}
+	return best
+}
+
+// service builds the block.
+func (b *binder) service() (model.Service, error) {
+	if err := b.addForms(); err != nil {
+		return b.out, err
+	}
+	m := b.raw.Metadata
+	b.out.TargetPrefix, b.out.APIVersion, b.out.QueryCompatible = m.TargetPrefix, m.APIVersion, m.AWSQueryCompatible != nil
+	b.out.RawPath, b.out.TrailingSlash = b.over.RawPath, b.over.Trailing
+	if err := b.addTypes(); err != nil {
+		return b.out, err
+	}
+	var names []string
+	for n := range b.raw.Operations {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	for n := range b.over.Operations {
+		if b.raw.Operations[n] == nil {
+			return b.out, fmt.Errorf("override of unknown operation %s", n)
+		}
+	}
+	for _, n := range names {
+		op, err := b.operation(n)
+		if err != nil {
+			return b.out, fmt.Errorf("%s: %w", n, err)
+		}
+		b.out.Operations = append(b.out.Operations, op)
+	}
+	b.out.Shapes = b.shapes.out
+	return b.out, nil
+}
+
+// addTypes takes in every type of the prefix, so that an ARN in a request is
+// told apart from all of them.
+func (b *binder) addTypes() error {
+	var names []string
+	for n := range b.iam.types[b.prefix] {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	for _, n := range names {
+		if _, err := b.typeIndex(b.prefix, n); err != nil {
+			return err
+		}
+	}
+	for n := range b.over.Types {
+		if _, ok := b.types[b.prefix+"/"+n]; !ok {
+			return fmt.Errorf("override of unknown resource type %s", n)
+		}
+	}
+	return nil
+}
+
+func (b *binder) addForms() error {
+	var names []string
+	for n := range b.over.Forms {
+		names = append(names, n)
+	}
+	sort.Strings(names)
+	for _, n := range names {
+		spec := b.over.Forms[n]
+		form := model.Form{Name: n, Unescape: spec.Unescape}
+		for _, m := range spec.Match {
+			expr := "^(?:" + m.Expr + ")$"
+			if _, err := regexp.Compile(expr); err != nil {
+				return fmt.Errorf("form %s: %w", n, err)
+			}
+			if _, err := regexp.Compile(m.Deny); err != nil {
+				return fmt.Errorf("form %s: %w", n, err)
+			}
+			match := model.Match{Expr: expr, Deny: m.Deny}
+			for part, text := range m.Append {
+				match.Append = append(match.Append, model.Var{Pattern: part, Name: text})
+			}
+			slices.SortFunc(match.Append, func(a, b model.Var) int { return strings.Compare(a.Pattern, b.Pattern) })
+			form.Match = append(form.Match, match)
+		}
+		b.forms[n] = len(b.out.Forms)
+		b.out.Forms = append(b.out.Forms, form)
+	}
+	return nil
+}
+
+func (b *binder) operation(name string) (model.Operation, error) {
+	raw := b.raw.Operations[name]
+	id := b.raw.id + ":" + name
+	op := model.Operation{
+		Name: name, Method: raw.HTTP.Method, URI: raw.HTTP.RequestURI, HostPrefix: raw.Endpoint.HostPrefix,
+		NoAuth: raw.noAuth(), Vends: slices.Contains(b.common.Vends, id), Refuse: b.over.Refuse[name],
+		Unrouted: slices.Contains(b.over.Unrouted, name),
+	}
+	if raw.Input != nil {
+		op.Input = b.shapes.add(raw.Input.Shape) + 1
+		op.StreamsInput = streams(b.raw, raw.Input.Shape)
+	}
+	if raw.Output != nil {
+		op.StreamsOutput = streams(b.raw, raw.Output.Shape)
+		op.SensitiveOutput = sensitive(b.raw, raw.Output.Shape, 200)
+	}
+	rules, err := b.rules(op)
+	op.Rules = rules
+	return op, err
+}
+
+func streams(raw *rawService, shape string) bool {
+	s := raw.Shapes[shape]
+	if s.Payload == "" {
+		return false
+	}
+	m := s.Members[s.Payload]
+	p := raw.Shapes[m.Shape]
+	return m.Streaming || p.Streaming || p.EventStream
+}
+
+// rules are the reviewed rules, else the derived one, and iam:PassRole where
+// an action depends on it.
+func (b *binder) rules(op model.Operation) ([]model.Rule, error) {
+	texts, reviewed := b.over.Operations[op.Name]
+	var out []model.Rule
+	for _, t := range texts {
+		r, err := b.reviewed(op, t)
+		if err != nil {
+			return nil, fmt.Errorf("%q: %w", t, err)
+		}
+		out = append(out, r)
+	}
+	if !reviewed {
+		out = append(out, b.derived(op))
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("no rule")
+	}
+	return append(out, b.passRole(op, out)...), nil
+}
+
+func (b *binder) reviewed(op model.Operation, text string) (model.Rule, error) {
+	t, err := parseRule(text)
+	if err != nil {
+		return model.Rule{}, err
+	}
+	r, known := b.action(t.action)
+	if !known {
+		return r, fmt.Errorf("IAM data has no action %s", t.action)
+	}
+	r.Each, r.AllTypes = t.each, b.over.AllTypes
+	root := op.Input - 1
+	element := root
+	if t.each != "" {
+		if element, err = b.follow(root, strings.Split(t.each, ".")); err != nil {
+			return r, err
+		}
+	}
+	for _, c := range t.conds {
+		cond := model.Cond{Value: c.value, Not: c.not}
+		for _, p := range c.paths {
+			path, err := b.checked(p, root, element)
+			if err != nil {
+				return r, err
+			}
+			cond.Paths = append(cond.Paths, path)
+		}
+		r.When = append(r.When, cond)
+	}
+	for _, target := range t.targets {
+		if target.typ == "*" {
+			continue
+		}
+		built, err := b.target(target, root, element)
+		if err != nil {
+			return r, err
+		}
+		r.On = append(r.On, built...)
+	}
+	b.report.count("reviewed", b.raw.id, op.Name)
+	return r, nil
+}
+
+// checked parses a path and follows it through the model.
+func (b *binder) checked(text string, root, element int) (model.Path, error) {
+	p, err := b.path(text)
+	if err != nil {
+		return p, err
+	}
+	start := element
+	if p.Root {
+		start = root
+	}
+	_, err = b.follow(start, p.Steps)
+	return p, err
+}
+
+// follow walks member names, through lists, and returns the shape reached.
+func (b *binder) follow(shape int, steps []string) (int, error) {
+	for _, s := range steps {
+		for shape >= 0 && b.shapes.out[shape].Kind == model.List {
+			shape = b.shapes.out[shape].Members[0].Shape
+		}
+		if shape < 0 {
+			return 0, fmt.Errorf("no input")
+		}
+		at := b.shapes.out[shape]
+		if s == "{}" && at.Kind == model.Map {
+			shape = at.Members[0].Shape
+			continue
+		}
+		i := slices.IndexFunc(at.Members, func(m model.Member) bool { return m.Name == s })
+		if i < 0 || at.Kind != model.Structure {
+			return 0, fmt.Errorf("no member %s", s)
+		}
+		shape = at.Members[i].Shape
+	}
+	for shape >= 0 && b.shapes.out[shape].Kind == model.List {
+		shape = b.shapes.out[shape].Members[0].Shape
+	}
+	return shape, nil
+}
+
+// target builds a rule's target: with the bindings that the rule states, else
+// in every way that requests name the type and that the input has.
+func (b *binder) target(t targetText, root, element int) ([]model.Target, error) {
+	prefix := t.prefix
+	if prefix == "" {
+		prefix = b.prefix
+	}
+	i, err := b.typeIndex(prefix, t.typ)
+	if err != nil {
+		return nil, err
+	}
+	if !t.bound && prefix == b.prefix {
+		if out := b.typeWays(i, root); len(out) > 0 {
+			return out, nil
+		}
+		return nil, fmt.Errorf("the input names no %s in a way that is known", t.typ)
+	}
+	out := model.Target{Type: i}
+	for _, text := range t.binds {
+		bind, err := b.binding(text, root, element)
+		if err != nil {
+			return nil, err
+		}
+		if bind.Var != "" && !strings.Contains(b.out.Types[i].Pattern, "${"+bind.Var+"}") {
+			return nil, fmt.Errorf("%s has no variable %s", t.typ, bind.Var)
+		}
+		out.Bind = append(out.Bind, bind)
+	}
+	return []model.Target{out}, nil
+}
+
+// typeWays gives a target for every reviewed way to name the type whose
+// members the input has.
+func (b *binder) typeWays(i, root int) []model.Target {
+	t := b.out.Types[i]
+	if t.Prefix != b.prefix {
+		return nil
+	}
+	var out []model.Target
+	for _, way := range b.over.Types[t.Type].ways() {
+		if bind, ok := b.typeBinding(way, root); ok {
+			out = append(out, model.Target{Type: i, Bind: bind})
+		}
+	}
+	return out
+}
+
+func (b *binder) binding(text string, root, element int) (model.Binding, error) {
+	name, path, named := strings.Cut(text, "=")
+	raw := false
+	if !named {
+		name, path, raw = strings.Cut(text, ":")
+		named = raw
+	}
+	if !named {
+		name, path = "", text
+	}
+	p, err := b.checked(path, root, element)
+	if err == nil && !named && p.Form == 0 {
+		err = fmt.Errorf("binding %q names neither a variable nor a form", text)
+	}
+	return model.Binding{Var: name, Raw: raw, Path: p}, err
+}
+
+// typeIndex returns the index of a resource type, adding it when new.
+func (b *binder) typeIndex(prefix, name string) (int, error) {
+	name = b.iam.typeName(prefix, name)
+	key := prefix + "/" + name
+	if i, ok := b.types[key]; ok {
+		return i, nil
+	}
+	raw, ok := b.iam.types[prefix][name]
+	if !ok {
+		return 0, fmt.Errorf("IAM data has no resource type %s", key)
+	}
+	spec := typeSpec{}
+	if prefix == b.prefix {
+		spec = b.over.Types[name]
+	}
+	t := model.Type{Prefix: prefix, Type: name, Pattern: raw.ARN, Exact: spec.Exact, Container: spec.Container}
+	if spec.Pattern != "" {
+		t.Pattern = spec.Pattern
+	}
+	for _, v := range variables(t.Pattern) {
+		t.Vars = append(t.Vars, model.Var{Pattern: v, Name: b.varName(v)})
+	}
+	b.types[key] = len(b.out.Types)
+	b.out.Types = append(b.out.Types, t)
+	return b.types[key], nil
+}
+
+func (b *binder) varName(v string) string {
+	if n := b.over.Vars[v]; n != "" {
+		return n
+	}
+	return lowerCamel(v)
+}
+
+var variable = regexp.MustCompile(`\$\{(\w+)\}`)
+
+// variables lists a pattern's own variables, in order.
+func variables(pattern string) []string {
+	var out []string
+	for _, m := range variable.FindAllStringSubmatch(pattern, -1) {
+		if m[1] != "Partition" && m[1] != "Region" && m[1] != "Account" && !slices.Contains(out, m[1]) {
+			out = append(out, m[1])
+		}
+	}
+	return out
+}
+
+// lowerCamel turns TableName into tableName and UUID into uuid.
+func lowerCamel(s string) string {
+	r := []rune(s)
+	for i := range r {
+		if i > 0 && i+1 < len(r) && !unicode.IsUpper(r[i+1]) || !unicode.IsUpper(r[i]) {
+			break
+		}
+		r[i] = unicode.ToLower(r[i])
+	}
+	return string(r)
+}
+
+// action starts a rule for an IAM action and reports whether IAM data has it.
+func (b *binder) action(name string) (model.Rule, bool) {
+	prefix, short, _ := strings.Cut(name, ":")
+	a, ok := b.iam.actions[prefix][strings.ToLower(short)]
+	if !ok {
+		return model.Rule{Action: name, Access: guessAccess(short), Inferred: true}, false
+	}
+	full := prefix + ":" + a.Name
+	return model.Rule{Action: full, Access: a.access(), Escalates: b.common.escalates(full, a.access())}, true
+}
+
+// escalates: the listed actions and whatever manages permissions.
+func (c common) escalates(action, access string) bool {
+	return access == "Permissions" || slices.Contains(c.Escalates, action)
+}
+
+func guessAccess(op string) string {
+	for _, p := range []string{"Get", "Describe", "BatchGet"} {
+		if strings.HasPrefix(op, p) {
+			return "Read"
+		}
+	}
+	if strings.HasPrefix(op, "List") {
+		return "List"
+	}
+	return "Write"
+}
+
+// passRole adds iam:PassRole on every role that the input names, where an
+// action of the operation depends on it.
+func (b *binder) passRole(op model.Operation, rules []model.Rule) []model.Rule {
+	depends := slices.ContainsFunc(rules, func(r model.Rule) bool { return slices.Contains(b.common.PassRole, r.Action) })
+	stated := slices.ContainsFunc(rules, func(r model.Rule) bool { return r.Action == "iam:PassRole" })
+	if !depends || stated || op.Input == 0 {
+		return nil
+	}
+	var out []model.Rule
+	for _, p := range b.rolePaths(op.Input-1, nil, nil) {
+		r, _ := b.action("iam:PassRole")
+		i, err := b.typeIndex("iam", "role")
+		if err != nil {
+			panic(err)
+		}
+		path := model.Path{Steps: p}
+		r.When = []model.Cond{{Paths: []model.Path{path}}}
+		r.On = []model.Target{{Type: i, Bind: []model.Binding{{Var: "RoleNameWithPath", Path: path}}}}
+		out = append(out, r)
+	}
+	if len(out) == 0 {
+		b.report.count("passrole without a role member", b.raw.id, op.Name)
+	}
+	return out
+}
+
+var roleMember = regexp.MustCompile(`(?i)role(arn)?s?$`)
+
+// rolePaths finds string members named like a role, at most four levels deep.
+func (b *binder) rolePaths(shape int, at []string, seen []int) [][]string {
+	for b.shapes.out[shape].Kind == model.List {
+		shape = b.shapes.out[shape].Members[0].Shape
+	}
+	s := b.shapes.out[shape]
+	if s.Kind != model.Structure || slices.Contains(seen, shape) || len(at) > 4 {
+		return nil
+	}
+	seen = append(slices.Clone(seen), shape)
+	var out [][]string
+	for _, m := range s.Members {
+		path := append(slices.Clone(at), m.Name)
+		leaf := m.Shape
+		for b.shapes.out[leaf].Kind == model.List {
+			leaf = b.shapes.out[leaf].Members[0].Shape
+		}
+		if b.shapes.out[leaf].Kind == model.String {
+			if roleMember.MatchString(m.Name) {
+				out = append(out, path)
+			}
+			continue
+		}
+		out = append(out, b.rolePaths(m.Shape, path, seen)...)
+	}
+	return out
+}

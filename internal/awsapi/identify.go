@@ -1,0 +1,187 @@
+package awsapi
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/credence-gateway/credence/internal/wire"
+)
+
+// Identify says what a request means: exactly one operation, or a Refusal.
+//
+// The scope's service gives the candidates. Exactly one protocol marker must
+// be there: X-Amz-Target (JSON), Smithy-Protocol (CBOR), Action (query, EC2)
+// or none of them (REST). The operation's input is decoded once, by its model,
+// and from it follow the IAM actions and resources.
+func (c *Catalog) Identify(r *wire.Request, b Body, w Where) (Call, error) {
+	q, err := c.newRequest(r, b, w)
+	if err != nil {
+		return Call{}, err
+	}
+	found, err := q.find()
+	if err != nil {
+		return Call{}, err
+	}
+	return q.call(found)
+}
+
+// request is a request on its way to being understood.
+type request struct {
+	*wire.Request
+	body       Body
+	where      Where
+	target     target
+	media      string // content type without parameters, lower case
+	candidates []*service
+}
+
+// match is an operation that a request was found to call.
+type match struct {
+	service  *service
+	op       *operation
+	protocol Protocol
+	params   map[string]any
+}
+
+func (c *Catalog) newRequest(r *wire.Request, b Body, w Where) (*request, error) {
+	if w.Service == "" {
+		return nil, refuse("unsigned", "the request is not signed")
+	}
+	if w.Partition == "" {
+		w.Partition = "aws"
+	}
+	q := &request{Request: r, body: b, where: w, candidates: c.bySigning[w.Service]}
+	if len(q.candidates) == 0 {
+		return nil, refuse("unknown-service", "the catalog has no service that signs as "+printable(w.Service))
+	}
+	for _, s := range q.candidates {
+		if err := s.load(); err != nil {
+			return nil, err
+		}
+	}
+	var err error
+	if q.target, err = splitTarget(r); err != nil {
+		return nil, err
+	}
+	q.media, err = mediaType(r)
+	return q, err
+}
+
+// mediaType returns the content type. Only a charset of UTF-8 may stand
+// beside it.
+func mediaType(r *wire.Request) (string, error) {
+	value, n := r.Headers.Get("content-type")
+	if n > 1 {
+		return "", refuse("duplicate-header", "content-type is sent twice")
+	}
+	media, params, _ := strings.Cut(value, ";")
+	media = strings.ToLower(strings.TrimSpace(media))
+	if charset, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(params)), "charset="); ok {
+		if charset = strings.Trim(charset, `"`); charset != "utf-8" {
+			return "", refuse("charset", "the body's charset is not UTF-8")
+		}
+	}
+	return media, nil
+}
+
+const formMedia = "application/x-www-form-urlencoded"
+
+// find tells the protocol by its one marker and then the operation.
+func (q *request) find() ([]match, error) {
+	names := q.Headers
+	_, targets := names.Get("x-amz-target")
+	_, smithy := names.Get("smithy-protocol")
+	if targets > 1 || smithy > 1 {
+		return nil, refuse("duplicate-header", "the operation is named by two header lines")
+	}
+	action := q.target.has("Action") || q.media == formMedia
+	markers := targets + smithy
+	if action {
+		markers++
+	}
+	if markers > 1 {
+		return nil, refuse("two-protocols", "the request names its operation in more than one protocol")
+	}
+	switch {
+	case targets == 1:
+		return q.findJSON()
+	case smithy == 1:
+		return q.findCBOR()
+	case action && slices.ContainsFunc(q.candidates, (*service).speaksForm):
+		return q.findForm()
+	case slices.ContainsFunc(q.candidates, (*service).speaksREST):
+		return q.findREST()
+	}
+	return nil, refuse("no-operation", "the request names no operation")
+}
+
+// call turns the matches into one call: several only when they are the same
+// operation name with the same IAM actions in services that share a form.
+func (q *request) call(found []match) (Call, error) {
+	var out Call
+	for i, m := range found {
+		if m.op.Refuse != "" {
+			return Call{}, refuse("refused-operation", m.service.head.ID+" "+m.op.Name+": "+m.op.Refuse)
+		}
+		actions, err := q.actions(m)
+		if err != nil {
+			return Call{}, err
+		}
+		next := Call{
+			Service: m.service.head.ID, Services: []string{m.service.head.ID}, Operation: m.op.Name, Protocol: m.protocol,
+			Region: q.where.Region, Partition: q.where.Partition, Account: q.where.Account,
+			Actions: actions, Params: m.params,
+			VendsCredentials: m.op.Vends, StreamsInput: m.op.StreamsInput, StreamsOutput: m.op.StreamsOutput,
+		}
+		if i == 0 {
+			out = next
+			continue
+		}
+		if !sameMeaning(out, next) {
+			return Call{}, refuse("ambiguous", "the request has the form of "+out.Service+" "+out.Operation+" and of "+next.Service+" "+next.Operation)
+		}
+		out.Services = append(out.Services, next.Service)
+		out.VendsCredentials = out.VendsCredentials || next.VendsCredentials
+	}
+	return out, nil
+}
+
+func sameMeaning(a, b Call) bool {
+	return a.Operation == b.Operation && a.StreamsInput == b.StreamsInput && a.StreamsOutput == b.StreamsOutput &&
+		slices.EqualFunc(a.Actions, b.Actions, func(x, y Action) bool {
+			return x.Name == y.Name && slices.EqualFunc(x.Resources, y.Resources, func(r, s Resource) bool { return r.ARN == s.ARN })
+		})
+}
+
+// seen returns the body of an operation that needs it.
+func (q *request) seen(operation string) ([]byte, error) {
+	if !q.body.Seen {
+		return nil, refuse("body-unseen", operation+" needs its body to be read before the call is decided")
+	}
+	if v, n := q.Headers.Get("content-encoding"); n > 0 && v != "identity" && v != "" {
+		return nil, refuse("content-encoding", "the body of "+operation+" is encoded as "+printable(v))
+	}
+	return q.body.Bytes, nil
+}
+
+// rootPost refuses anything but POST / without a query, the only form of the
+// RPC protocols.
+func (q *request) rootPost() error {
+	if q.Method != "POST" || q.target.path != "/" || len(q.target.query) > 0 {
+		return refuse("form", "this protocol takes POST / without a query only")
+	}
+	return nil
+}
+
+// printable keeps a client's text short and harmless in a message.
+func printable(s string) string {
+	if len(s) > 64 {
+		s = s[:64] + "..."
+	}
+	return strings.Map(func(r rune) rune {
+		if r < ' ' || r > '~' {
+			return '?'
+		}
+		return r
+	}, s)
+}

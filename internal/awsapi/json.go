@@ -1,0 +1,508 @@
+package awsapi
+
+import (
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/credence-gateway/credence/internal/awsapi/model"
+)
+
+// findJSON finds the operation that X-Amz-Target names (AWS JSON 1.0 and 1.1).
+func (q *request) findJSON() ([]match, error) {
+	if err := q.rootPost(); err != nil {
+		return nil, err
+	}
+	prefix, name, ok := cutLast(q.Headers.Value("x-amz-target"), '.')
+	if !ok {
+		return nil, refuse("unknown-operation", "X-Amz-Target names no operation")
+	}
+	protocol := Protocol("json-" + strings.TrimPrefix(q.media, "application/x-amz-json-"))
+	var out []match
+	for _, s := range q.candidates {
+		op := s.operations[name]
+		if op == nil || s.data.TargetPrefix != prefix || !s.speaks(JSON10) && !s.speaks(JSON11) {
+			continue
+		}
+		if !s.speaks(protocol) || !strings.HasPrefix(q.media, "application/x-amz-json-") {
+			return nil, refuse("content-type", s.head.ID+" does not take a body of type "+printable(q.media))
+		}
+		body, err := q.seen(name)
+		if err != nil {
+			return nil, err
+		}
+		params, err := decodeJSON(s, op.Input-1, body)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, match{service: s, op: op, protocol: protocol, params: params})
+	}
+	if len(out) == 0 {
+		return nil, refuse("unknown-operation", "no service that signs as "+printable(q.where.Service)+" has the operation "+printable(q.Headers.Value("x-amz-target")))
+	}
+	return out, nil
+}
+
+func cutLast(s string, sep byte) (before, after string, ok bool) {
+	i := strings.LastIndexByte(s, sep)
+	if i < 0 {
+		return "", s, false
+	}
+	return s[:i], s[i+1:], true
+}
+
+// Bounds on any body.
+const (
+	maxDepth = 160     // DynamoDB nests 32 levels of values, three JSON levels each
+	maxNodes = 1 << 20 // values in one body
+)
+
+// decodeJSON decodes a body by the shape of an operation's input. An empty
+// body is an empty object.
+func decodeJSON(s *service, shape int, body []byte) (map[string]any, error) {
+	d := jsonDecoder{shapes: s.data.Shapes, in: body}
+	d.space()
+	if d.at == len(d.in) {
+		return map[string]any{}, nil
+	}
+	if d.in[d.at] != '{' {
+		return nil, d.bad("the body is not a JSON object")
+	}
+	v, err := d.object(shape, "")
+	if err != nil {
+		return nil, err
+	}
+	if d.space(); d.at != len(d.in) {
+		return nil, d.bad("bytes follow the JSON object")
+	}
+	return v, nil
+}
+
+// jsonDecoder reads JSON by a model, strictly: UTF-8, no duplicate keys, no
+// key that the model does not have, no value of another type.
+type jsonDecoder struct {
+	shapes []model.Shape
+	in     []byte
+	at     int
+	depth  int
+	nodes  int
+}
+
+func (d *jsonDecoder) bad(detail string) error { return refuse("json", detail) }
+
+func (d *jsonDecoder) space() {
+	for d.at < len(d.in) {
+		switch d.in[d.at] {
+		case ' ', '\t', '\n', '\r':
+			d.at++
+		default:
+			return
+		}
+	}
+}
+
+// next returns the next byte after white space without taking it; 0 at the end.
+func (d *jsonDecoder) next() byte {
+	d.space()
+	if d.at == len(d.in) {
+		return 0
+	}
+	return d.in[d.at]
+}
+
+func (d *jsonDecoder) enter() error {
+	if d.depth++; d.depth > maxDepth {
+		return refuse("depth", "the body is nested too deeply")
+	}
+	return nil
+}
+
+// value reads a value of a shape; a JSON null is nil.
+func (d *jsonDecoder) value(shape int, name string) (any, error) {
+	if d.nodes++; d.nodes > maxNodes {
+		return nil, refuse("size", "the body holds too many values")
+	}
+	c := d.next()
+	if c == 'n' {
+		return nil, d.word("null")
+	}
+	switch d.shapes[shape].Kind {
+	case model.Structure:
+		if c == '{' {
+			return d.object(shape, name)
+		}
+	case model.Map:
+		if c == '{' {
+			return d.mapping(shape, name)
+		}
+	case model.List:
+		if c == '[' {
+			return d.list(shape, name)
+		}
+	case model.String, model.Blob:
+		if c == '"' {
+			return d.str()
+		}
+	case model.Timestamp:
+		if c == '"' {
+			return d.str()
+		}
+		return d.number(false, name)
+	case model.Float:
+		if c == '"' {
+			return d.floatWord(name)
+		}
+		return d.number(false, name)
+	case model.Integer:
+		return d.number(true, name)
+	case model.Boolean:
+		return d.boolean(name)
+	case model.Document:
+		return d.document(name)
+	}
+	return nil, wrongType(name)
+}
+
+func wrongType(name string) error {
+	return refuse("parameter-type", "the parameter "+printable(name)+" has a value of the wrong type")
+}
+
+func (d *jsonDecoder) object(shape int, name string) (map[string]any, error) {
+	var members []model.Member
+	if shape >= 0 {
+		members = d.shapes[shape].Members
+	}
+	out := make(map[string]any, 8)
+	err := d.fields(func(key string) error {
+		i := memberByWire(members, key)
+		if i < 0 || members[i].Location != model.Body {
+			return refuse("unknown-parameter", "the operation has no parameter "+printable(join(name, key)))
+		}
+		m := members[i]
+		if _, twice := out[m.Name]; twice {
+			return refuse("duplicate-key", "the parameter "+printable(join(name, key))+" is there twice")
+		}
+		v, err := d.value(m.Shape, m.Name)
+		out[m.Name] = v
+		return err
+	})
+	dropNull(out)
+	return out, err
+}
+
+func (d *jsonDecoder) mapping(shape int, name string) (map[string]any, error) {
+	value := d.shapes[shape].Members[1].Shape
+	out, err := d.entries(name, func() (any, error) { return d.value(value, name) })
+	dropNull(out)
+	return out, err
+}
+
+// dropNull takes out the members that are null, which count as absent.
+func dropNull(m map[string]any) {
+	for k, v := range m {
+		if v == nil {
+			delete(m, k)
+		}
+	}
+}
+
+// entries reads an object whose keys are data.
+func (d *jsonDecoder) entries(name string, read func() (any, error)) (map[string]any, error) {
+	out := map[string]any{}
+	return out, d.fields(func(key string) error {
+		if _, twice := out[key]; twice {
+			return refuse("duplicate-key", "the key "+printable(key)+" of "+printable(name)+" is there twice")
+		}
+		v, err := read()
+		out[key] = v
+		return err
+	})
+}
+
+// fields reads an object and calls field after each key.
+func (d *jsonDecoder) fields(field func(key string) error) error {
+	if err := d.enter(); err != nil {
+		return err
+	}
+	d.at++ // '{'
+	if d.next() == '}' {
+		d.at++
+		d.depth--
+		return nil
+	}
+	for {
+		if d.next() != '"' {
+			return d.bad("an object's key is not a string")
+		}
+		key, err := d.str()
+		if err != nil {
+			return err
+		}
+		if d.next() != ':' {
+			return d.bad("an object's key has no value")
+		}
+		d.at++
+		if err := field(key); err != nil {
+			return err
+		}
+		switch d.next() {
+		case ',':
+			d.at++
+		case '}':
+			d.at++
+			d.depth--
+			return nil
+		default:
+			return d.bad("an object is not closed")
+		}
+	}
+}
+
+func (d *jsonDecoder) list(shape int, name string) ([]any, error) {
+	s := d.shapes[shape]
+	return d.elements(func() (any, error) {
+		v, err := d.value(s.Members[0].Shape, name)
+		if err == nil && v == nil && !s.Sparse {
+			return nil, wrongType(name)
+		}
+		return v, err
+	})
+}
+
+func (d *jsonDecoder) elements(read func() (any, error)) ([]any, error) {
+	if err := d.enter(); err != nil {
+		return nil, err
+	}
+	d.at++ // '['
+	out := []any{}
+	if d.next() == ']' {
+		d.at++
+		d.depth--
+		return out, nil
+	}
+	for {
+		v, err := read()
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, v)
+		switch d.next() {
+		case ',':
+			d.at++
+		case ']':
+			d.at++
+			d.depth--
+			return out, nil
+		default:
+			return nil, d.bad("a list is not closed")
+		}
+	}
+}
+
+// document reads any JSON value.
+func (d *jsonDecoder) document(name string) (any, error) {
+	if d.nodes++; d.nodes > maxNodes {
+		return nil, refuse("size", "the body holds too many values")
+	}
+	read := func() (any, error) { return d.document(name) }
+	switch c := d.next(); c {
+	case '{':
+		return d.entries(name, read)
+	case '[':
+		return d.elements(read)
+	case '"':
+		return d.str()
+	case 't', 'f':
+		return d.boolean(name)
+	case 'n':
+		return nil, d.word("null")
+	}
+	return d.number(false, name)
+}
+
+func (d *jsonDecoder) word(w string) error {
+	if d.at+len(w) > len(d.in) || string(d.in[d.at:d.at+len(w)]) != w {
+		return d.bad("the body holds a word that JSON does not know")
+	}
+	d.at += len(w)
+	return nil
+}
+
+func (d *jsonDecoder) boolean(name string) (any, error) {
+	switch d.next() {
+	case 't':
+		return true, d.word("true")
+	case 'f':
+		return false, d.word("false")
+	}
+	return nil, wrongType(name)
+}
+
+func (d *jsonDecoder) floatWord(name string) (any, error) {
+	s, err := d.str()
+	if err == nil && s != "NaN" && s != "Infinity" && s != "-Infinity" {
+		err = wrongType(name)
+	}
+	return s, err
+}
+
+// number reads a number by the grammar of RFC 8259: an int64, or a float64
+// where a fraction is allowed.
+func (d *jsonDecoder) number(integer bool, name string) (any, error) {
+	start := d.at
+	for d.at < len(d.in) && strings.IndexByte("+-0123456789.eE", d.in[d.at]) >= 0 {
+		d.at++
+	}
+	text := string(d.in[start:d.at])
+	if !jsonNumber(text) {
+		return nil, wrongType(name)
+	}
+	if !strings.ContainsAny(text, ".eE") {
+		if n, err := strconv.ParseInt(text, 10, 64); err == nil {
+			if integer {
+				return n, nil
+			}
+			return float64(n), nil
+		}
+	}
+	f, err := strconv.ParseFloat(text, 64)
+	if integer || err != nil {
+		return nil, wrongType(name)
+	}
+	return f, nil
+}
+
+func jsonNumber(s string) bool {
+	s = strings.TrimPrefix(s, "-")
+	digits := func() int {
+		n := 0
+		for n < len(s) && s[n] >= '0' && s[n] <= '9' {
+			n++
+		}
+		return n
+	}
+	n := digits()
+	if n == 0 || n > 1 && s[0] == '0' {
+		return false
+	}
+	s = s[n:]
+	if rest, ok := strings.CutPrefix(s, "."); ok {
+		s = rest
+		if n = digits(); n == 0 {
+			return false
+		}
+		s = s[n:]
+	}
+	if s == "" {
+		return true
+	}
+	if s[0] != 'e' && s[0] != 'E' {
+		return false
+	}
+	s = s[1:]
+	if s != "" && (s[0] == '+' || s[0] == '-') {
+		s = s[1:]
+	}
+	n = digits()
+	return n > 0 && n == len(s)
+}
+
+// str reads a string. Surrogates must come in pairs.
+func (d *jsonDecoder) str() (string, error) {
+	d.at++ // '"'
+	start := d.at
+	for d.at < len(d.in) {
+		switch c := d.in[d.at]; {
+		case c == '"':
+			s := d.in[start:d.at]
+			d.at++
+			if !utf8.Valid(s) {
+				return "", refuse("utf-8", "the body is not UTF-8")
+			}
+			return string(s), nil
+		case c == '\\':
+			return d.escaped(start)
+		case c < ' ':
+			return "", d.bad("a string holds a control character")
+		}
+		d.at++
+	}
+	return "", d.bad("a string is not closed")
+}
+
+// escaped reads the rest of a string in which an escape was met.
+func (d *jsonDecoder) escaped(start int) (string, error) {
+	out := append([]byte(nil), d.in[start:d.at]...)
+	for d.at < len(d.in) {
+		c := d.in[d.at]
+		d.at++
+		switch {
+		case c == '"':
+			if !utf8.Valid(out) {
+				return "", refuse("utf-8", "the body is not UTF-8")
+			}
+			return string(out), nil
+		case c < ' ':
+			return "", d.bad("a string holds a control character")
+		case c != '\\':
+			out = append(out, c)
+			continue
+		}
+		r, ok := d.escape()
+		if !ok {
+			return "", d.bad("a string holds an unknown escape")
+		}
+		out = utf8.AppendRune(out, r)
+	}
+	return "", d.bad("a string is not closed")
+}
+
+const escapes = `""\\//` + "b\bf\fn\nr\rt\t"
+
+func (d *jsonDecoder) escape() (rune, bool) {
+	if d.at == len(d.in) {
+		return 0, false
+	}
+	c := d.in[d.at]
+	d.at++
+	if c != 'u' {
+		for i := 0; i < len(escapes); i += 2 {
+			if escapes[i] == c {
+				return rune(escapes[i+1]), true
+			}
+		}
+		return 0, false
+	}
+	r, ok := d.hex4()
+	switch {
+	case !ok || r >= 0xdc00 && r <= 0xdfff:
+		return 0, false
+	case r < 0xd800 || r > 0xdbff:
+		return r, true
+	}
+	if d.at+2 > len(d.in) || d.in[d.at] != '\\' || d.in[d.at+1] != 'u' {
+		return 0, false
+	}
+	d.at += 2
+	low, ok := d.hex4()
+	if !ok || low < 0xdc00 || low > 0xdfff {
+		return 0, false
+	}
+	return (r-0xd800)<<10 + (low - 0xdc00) + 0x10000, true
+}
+
+func (d *jsonDecoder) hex4() (rune, bool) {
+	if d.at+4 > len(d.in) {
+		return 0, false
+	}
+	var r rune
+	for range 4 {
+		n := unhex(d.in[d.at])
+		if n < 0 {
+			return 0, false
+		}
+		r = r<<4 | rune(n)
+		d.at++
+	}
+	return r, true
+}
