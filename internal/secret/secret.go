@@ -2,6 +2,8 @@
 // that derives and seals them.
 package secret
 
+import "fmt"
+
 // Secret is a string that prints as [redacted] under every fmt verb, in JSON,
 // in YAML and in logs. Only Reveal gives the value.
 type Secret struct{ value string }
@@ -23,6 +25,9 @@ func (Secret) String() string { return redacted }
 
 // GoString returns "[redacted]".
 func (Secret) GoString() string { return redacted }
+
+// Format prints "[redacted]" whatever the verb.
+func (Secret) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
 // MarshalText returns "[redacted]".
 func (Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
