@@ -164,7 +164,7 @@ func (c *scratch) appendNames(b []byte) []byte {
 }
 
 // signature writes the hex signature of a canonical request's digest into dst.
-func (c *scratch) signature(dst *[64]byte, key *signingKey, date string, scope Scope, digest *[32]byte) {
+func (c *scratch) signature(dst *[64]byte, key signingKey, date string, scope Scope, digest *[32]byte) {
 	b := slices.Grow(c.sts[:0], hmacBlock)[:hmacBlock]
 	b = append(b, algorithm...)
 	b = append(b, '\n')
@@ -174,7 +174,7 @@ func (c *scratch) signature(dst *[64]byte, key *signingKey, date string, scope S
 	b = append(b, '\n')
 	b = hex.AppendEncode(b, digest[:])
 	c.sts = b
-	sum := key.sum(b)
+	sum := key(b)
 	hex.Encode(dst[:], sum[:])
 }
 

@@ -30,10 +30,10 @@ func (s *Signature) Chain(key secret.Secret, keys *KeyCache) Chain {
 }
 
 // String returns "[redacted]".
-func (Chain) String() string { return "[redacted]" }
+func (Chain) String() string { return redacted }
 
 // GoString returns "[redacted]".
-func (Chain) GoString() string { return "[redacted]" }
+func (Chain) GoString() string { return redacted }
 
 // link signs the next piece of a chain, each over the signature before it.
 type link struct {
@@ -68,7 +68,7 @@ func (l *link) next(trailer bool, digest *[sha256.Size]byte) *[64]byte {
 	}
 	b = hex.AppendEncode(b, digest[:])
 	l.buf = b
-	sum := l.key.sum(b)
+	sum := l.key(b)
 	hex.Encode(l.previous[:], sum[:])
 	return &l.previous
 }

@@ -22,6 +22,6 @@ func Texts(r *wire.Request, path PathRule, names []string, payload string, t tim
 	}
 	digest := c.canonical(r, path, payload)
 	var signature [64]byte
-	c.signature(&signature, new(signingKey), t.Format(timeFormat), scope, &digest)
+	c.signature(&signature, padded(nil), t.Format(timeFormat), scope, &digest)
 	return string(c.buf), string(c.sts[hmacBlock:])
 }

@@ -2,6 +2,7 @@ package sigv4_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -457,7 +458,32 @@ func TestKeyCacheIsBounded(t *testing.T) {
 	}
 }
 
+// TestNothingPrintsKeys: neither a derived key nor a secret leaves through fmt.
+func TestNothingPrintsKeys(t *testing.T) {
+	keys := sigv4.NewKeyCache(0)
+	signer := sigv4.NewSigner(sigv4.SignerConfig{Keys: keys})
+	signed, err := signer.Sign(getItem(), upstream, dynamo, sigv4.EmptySHA256, noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	held := struct {
+		signed sigv4.Signed
+		config sigv4.ChunkConfig
+	}{*signed, sigv4.ChunkConfig{Out: signed.Chain()}}
+	for _, v := range []any{keys, signer, signed, *signed, signed.Chain(), held.config, held, &held} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%x", "%d"} {
+			got := fmt.Sprintf(verb, v)
+			if strings.Contains(got, "upstream") || strings.Contains(got, "inner") {
+				t.Errorf("%s of %T prints %s", verb, v, got)
+			}
+		}
+	}
+}
+
 func TestRule(t *testing.T) {
+	if diff := cmp.Diff("clock", sigv4.ErrClock.Rule()); diff != "" {
+		t.Error(diff)
+	}
 	if diff := cmp.Diff("host-unsigned", sigv4.Rule(sigv4.ErrHostUnsigned)); diff != "" {
 		t.Error(diff)
 	}

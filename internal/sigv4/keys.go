@@ -12,15 +12,14 @@ import (
 // hmacBlock is the block size of SHA-256 in bytes.
 const hmacBlock = 64
 
-// signingKey is a key derived for one scope, as HMAC (RFC 2104) needs it: xored
-// with its two pads. It prints nothing of itself.
-type signingKey struct{ inner, outer [hmacBlock]byte }
+const redacted = "[redacted]"
 
-// String returns "[redacted]".
-func (signingKey) String() string { return "[redacted]" }
-
-// GoString returns "[redacted]".
-func (signingKey) GoString() string { return "[redacted]" }
+// signingKey is HMAC-SHA256 (RFC 2104) under a key derived for one scope. The
+// message stands in buf after its first hmacBlock bytes, which it overwrites:
+// so that the steady state allocates nothing, which crypto/hmac does six times
+// for each signature. It is a function because fmt prints no more of one than
+// its address, however deep in a struct.
+type signingKey func(buf []byte) [sha256.Size]byte
 
 // KeyCache keeps derived signing keys, since deriving one takes longer than all
 // the rest of a verification. It is bounded: it holds two generations of at
@@ -29,12 +28,21 @@ func (signingKey) GoString() string { return "[redacted]" }
 type KeyCache struct {
 	half int
 
-	mu    sync.RWMutex // guards new and old
+	mu    sync.RWMutex // guards newer and older
 	newer map[cacheKey]signingKey
 	older map[cacheKey]signingKey
 }
 
-type cacheKey struct{ secret, date, region, service string }
+// cacheKey has the secret's SHA-256 in place of the secret.
+type cacheKey struct {
+	secret                [sha256.Size]byte
+	date, region, service string
+}
+
+func cacheKeyOf(s secret.Secret, scope Scope) cacheKey {
+	var buf [128]byte
+	return cacheKey{sha256.Sum256(append(buf[:0], s.Reveal()...)), scope.Date, scope.Region, scope.Service}
+}
 
 // NewKeyCache returns a cache of at most size keys (about 400 bytes each);
 // below 2 it means 4096.
@@ -56,26 +64,24 @@ func (k *KeyCache) key(s secret.Secret, scope Scope) signingKey {
 	if k == nil {
 		return derive(s, scope)
 	}
-	id := cacheKey{s.Reveal(), scope.Date, scope.Region, scope.Service}
+	id := cacheKeyOf(s, scope)
 	k.mu.RLock()
-	key, fresh := k.newer[id]
-	if !fresh {
-		var stale bool
-		key, stale = k.older[id]
-		k.mu.RUnlock()
-		if !stale {
-			key = derive(s, scope)
-		}
-		k.put(id, key)
+	key := k.newer[id]
+	stale := k.older[id]
+	k.mu.RUnlock()
+	if key != nil {
 		return key
 	}
-	k.mu.RUnlock()
+	if key = stale; key == nil {
+		key = derive(s, scope)
+	}
+	k.put(id, key)
 	return key
 }
 
 // put clones the strings of id: they are parts of whole headers.
 func (k *KeyCache) put(id cacheKey, key signingKey) {
-	id = cacheKey{strings.Clone(id.secret), strings.Clone(id.date), strings.Clone(id.region), strings.Clone(id.service)}
+	id = cacheKey{id.secret, strings.Clone(id.date), strings.Clone(id.region), strings.Clone(id.service)}
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	if len(k.newer) >= k.half {
@@ -96,24 +102,20 @@ func derive(s secret.Secret, scope Scope) signingKey {
 	return padded(key)
 }
 
-func padded(key []byte) (k signingKey) {
-	copy(k.inner[:], key)
-	k.outer = k.inner
+func padded(key []byte) signingKey {
+	var inner, outer [hmacBlock]byte
+	copy(inner[:], key)
+	copy(outer[:], key)
 	for i := range hmacBlock {
-		k.inner[i] ^= 0x36
-		k.outer[i] ^= 0x5c
+		inner[i] ^= 0x36
+		outer[i] ^= 0x5c
 	}
-	return k
-}
-
-// sum is HMAC-SHA256 of the message that stands in buf after its first
-// hmacBlock bytes, which sum overwrites: so that the steady state allocates
-// nothing, which crypto/hmac does six times for each signature.
-func (k *signingKey) sum(buf []byte) [sha256.Size]byte {
-	copy(buf, k.inner[:])
-	first := sha256.Sum256(buf)
-	var second [hmacBlock + sha256.Size]byte
-	copy(second[:], k.outer[:])
-	copy(second[hmacBlock:], first[:])
-	return sha256.Sum256(second[:])
+	return func(buf []byte) [sha256.Size]byte {
+		copy(buf, inner[:])
+		first := sha256.Sum256(buf)
+		var second [hmacBlock + sha256.Size]byte
+		copy(second[:], outer[:])
+		copy(second[hmacBlock:], first[:])
+		return sha256.Sum256(second[:])
+	}
 }

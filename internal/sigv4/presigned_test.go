@@ -84,6 +84,20 @@ func TestHostilePresigned(t *testing.T) {
 		{"A15 scope date", target("%2F20260801%2F", "%2F20260802%2F"), 0, sigv4.ErrScopeDate},
 		{"A17 date header", add("x-amz-date", "20260801T120001Z"), 0, sigv4.ErrDateConflict},
 		{"A17 date header unsigned", add("x-amz-date", "20260801T120000Z"), 0, sigv4.ErrUnsignedHeader},
+		{"A17 date header doubled", func(r *wire.Request) {
+			add("x-amz-date", "20260801T120000Z")(r)
+			add("x-amz-date", "20260801T120000Z")(r)
+		}, 0, sigv4.ErrDate},
+		{"A17 malformed", target("X-Amz-Date=20260801T120000Z", "X-Amz-Date=20260801"), 0, sigv4.ErrDate},
+		{"payload hash header doubled", func(r *wire.Request) {
+			add("x-amz-content-sha256", "x")(r)
+			add("x-amz-content-sha256", "x")(r)
+		}, 0, sigv4.ErrDuplicateHeader},
+		{"payload hash contradicted", func(r *wire.Request) {
+			target("versionId=1", "X-Amz-Content-Sha256="+sigv4.UnsignedPayload)(r)
+			add("x-amz-content-sha256", sigv4.EmptySHA256)(r)
+		}, 0, sigv4.ErrPayloadForm},
+		{"payload hash added", target("versionId=1", "X-Amz-Content-Sha256="+sigv4.UnsignedPayload), 0, sigv4.ErrMismatch},
 		{"A01 host unsigned", target("X-Amz-SignedHeaders=host", "X-Amz-SignedHeaders=range"), 0, sigv4.ErrHostUnsigned},
 		{"A05 header absent", target("X-Amz-SignedHeaders=host", "X-Amz-SignedHeaders=host%3Brange"), 0, sigv4.ErrHeaderAbsent},
 		{"A21 token removed", func(r *wire.Request) {

@@ -36,6 +36,12 @@ type Signed struct {
 	chain Chain
 }
 
+// String returns "[redacted]".
+func (Signed) String() string { return redacted }
+
+// GoString returns "[redacted]".
+func (Signed) GoString() string { return redacted }
+
 // Headers returns the headers to set on the request: authorization, x-amz-date,
 // x-amz-security-token with temporary keys, x-amz-content-sha256 where S3 or
 // the request asks for it. They replace what the request has under these names.
@@ -104,7 +110,7 @@ func (s *Signer) sign(dst *Signed, r *wire.Request, c Credentials, scope Scope, 
 	}
 	dst.Canonical = scr.canonical(r, path, payloadHash)
 	key := s.keys.key(c.Secret, scope)
-	scr.signature(&dst.Hex, &key, dst.Date, scope, &dst.Canonical)
+	scr.signature(&dst.Hex, key, dst.Date, scope, &dst.Canonical)
 	dst.Authorization = scr.appendAuthorization(dst.Authorization[:0], c.AccessKeyID, scope, &dst.Hex)
 	dst.chain = Chain{key: key, scope: scope, date: dst.Date, seed: dst.Hex}
 	return nil

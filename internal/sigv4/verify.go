@@ -46,7 +46,7 @@ func (s *Signature) Verify(r *wire.Request, key secret.Secret, payloadHash strin
 	digest := c.canonical(r, path, payload)
 	signing := o.Keys.key(key, s.Scope)
 	var want [64]byte
-	c.signature(&want, &signing, s.date, s.Scope, &digest)
+	c.signature(&want, signing, s.date, s.Scope, &digest)
 	if subtle.ConstantTimeCompare(want[:], []byte(s.Hex)) != 1 {
 		return digest, ErrMismatch
 	}
