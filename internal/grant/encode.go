@@ -1,0 +1,103 @@
+package grant
+
+import (
+	"encoding/binary"
+	"time"
+)
+
+// version is the first byte of an encoded grant.
+const version = 1
+
+// append encodes g: version, then each field in the order of the type. Text is
+// its length as a uvarint and its bytes; numbers are varints.
+func (g *Grant) append(b []byte) []byte {
+	b = append(b, version)
+	for _, s := range g.texts() {
+		b = binary.AppendUvarint(b, uint64(len(*s)))
+		b = append(b, *s...)
+	}
+	b = append(b, g.Fingerprint[:]...)
+	b = binary.AppendVarint(b, g.Expires.UnixMilli())
+	b = binary.AppendVarint(b, g.BodyLength)
+	if g.BodySeen {
+		return append(b, 1)
+	}
+	return append(b, 0)
+}
+
+// texts are the fields of text, in the order of their encoding.
+func (g *Grant) texts() [14]*string {
+	return [...]*string{
+		&g.CallID, &g.EventID, &g.Session, (*string)(&g.Class), &g.Route, &g.Credential, &g.Service, &g.Operation,
+		&g.Protocol, &g.SignService, &g.SignRegion, &g.Authority, &g.PayloadHash, &g.Record,
+	}
+}
+
+// decode reads what append wrote, and nothing else. The grant's strings are
+// parts of in.
+func decode(in string) (Grant, error) {
+	d := decoder{rest: in}
+	var g Grant
+	if d.byte() != version {
+		return Grant{}, ErrMalformed
+	}
+	for _, s := range g.texts() {
+		*s = d.text()
+	}
+	copy(g.Fingerprint[:], d.take(len(g.Fingerprint)))
+	g.Expires = time.UnixMilli(d.varint()).UTC()
+	g.BodyLength = d.varint()
+	g.BodySeen = d.byte() == 1
+	if d.failed || d.rest != "" {
+		return Grant{}, ErrMalformed
+	}
+	return g, nil
+}
+
+// decoder reads a string from its start; its failure is sticky.
+type decoder struct {
+	rest   string
+	failed bool
+}
+
+func (d *decoder) take(n int) string {
+	if d.failed || n < 0 || n > len(d.rest) {
+		d.failed = true
+		return ""
+	}
+	s := d.rest[:n]
+	d.rest = d.rest[n:]
+	return s
+}
+
+func (d *decoder) byte() byte {
+	if s := d.take(1); s != "" {
+		return s[0]
+	}
+	return 0
+}
+
+func (d *decoder) text() string {
+	n, size := binary.Uvarint(d.window())
+	if size <= 0 || n > MaxSealed {
+		d.failed = true
+		return ""
+	}
+	d.take(size)
+	return d.take(int(n))
+}
+
+func (d *decoder) varint() int64 {
+	n, size := binary.Varint(d.window())
+	if size <= 0 {
+		d.failed = true
+		return 0
+	}
+	d.take(size)
+	return n
+}
+
+// window is the next bytes as far as a varint may reach.
+func (d *decoder) window() []byte {
+	return []byte(d.rest[:min(len(d.rest), binary.MaxVarintLen64)])
+}
