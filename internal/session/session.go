@@ -1,0 +1,226 @@
+// Package session issues and opens gateway sessions: AWS-shaped keys that only
+// this gateway honours.
+//
+//	access key id   "CRDN" and 16 base32 characters: 4 bytes naming the ring's
+//	                key, 6 random bytes
+//	secret          40 base64 characters, derived from the id under the ring
+//	session token   the sealed claims: who, role, name, times, bindings, and the
+//	                id, so that a key opens with its own token only
+//
+// Opening a session needs the ring and nothing else: no store is asked. An id
+// or token that this ring did not make is refused at the same cost whatever is
+// wrong with it.
+package session
+
+import (
+	"crypto/rand"
+	"encoding/base32"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/credence-gateway/credence/internal/identity"
+	"github.com/credence-gateway/credence/internal/secret"
+)
+
+// Prefix begins every gateway access key id, so that leak scanners find them.
+const Prefix = "CRDN"
+
+// MaxToken is the most bytes of a session token.
+const MaxToken = 1536
+
+const idLength = len(Prefix) + 16
+
+var (
+	base32Form = base32.NewEncoding("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567").WithPadding(base32.NoPadding)
+	tokenForm  = base64.RawURLEncoding.Strict()
+)
+
+// Errors of Open and Issue.
+var (
+	// ErrRealKey: the id is one of AWS's own (AKIA, ASIA).
+	ErrRealKey = errors.New("session: an AWS key, not one of this gateway")
+	// ErrUnknownKey: the id or its token is not one that this gateway made.
+	ErrUnknownKey = errors.New("session: the key is not one of this gateway")
+	// ErrExpired: the session has ended by its time.
+	ErrExpired = errors.New("session: expired")
+	// ErrRevoked: the session was ended by a person.
+	ErrRevoked = errors.New("session: revoked")
+	// ErrTooLarge: the claims do not fit into a token.
+	ErrTooLarge = errors.New("session: the claims are too long for a session token")
+)
+
+// Config says how a Keeper behaves.
+type Config struct {
+	// Ring seals tokens and derives secrets.
+	Ring *secret.Ring
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+	// Revoked reports whether a session was ended. Default: none was.
+	Revoked func(id string) bool
+}
+
+// Keeper issues and opens sessions. It is safe for concurrent use.
+type Keeper struct {
+	tokens  *secret.Box
+	secrets *secret.Box
+	now     func() time.Time
+	revoked func(string) bool
+	opened  cache
+}
+
+// New returns a keeper.
+func New(c Config) (*Keeper, error) {
+	if c.Ring == nil {
+		return nil, errors.New("session: no key ring")
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Revoked == nil {
+		c.Revoked = func(string) bool { return false }
+	}
+	return &Keeper{
+		tokens: c.Ring.Box("session token"), secrets: c.Ring.Box("session secret"),
+		now: c.Now, revoked: c.Revoked,
+	}, nil
+}
+
+// claims is a session on the wire, in short names.
+type claims struct {
+	Key     string         `json:"k"`
+	ID      string         `json:"i"`
+	Issuer  string         `json:"a"`
+	Subject string         `json:"s"`
+	Groups  []string       `json:"g,omitempty"`
+	Chain   []string       `json:"c,omitempty"` // issuer, subject, issuer, …
+	Role    string         `json:"r"`
+	Name    string         `json:"n,omitempty"`
+	Issued  int64          `json:"t"`
+	Expires int64          `json:"e"`
+	Sources []netip.Prefix `json:"p,omitempty"`
+}
+
+// NewID returns a fresh session id of 26 base32 characters.
+func NewID() string {
+	var raw [16]byte
+	_, _ = rand.Read(raw[:]) // never fails: crypto/rand.Read
+	return strings.ToLower(base32Form.EncodeToString(raw[:]))
+}
+
+// Issue makes the keys of s, whose times count in whole seconds. It fails with
+// ErrTooLarge when the claims, groups above all, do not fit into MaxToken.
+func (k *Keeper) Issue(s Session) (Keys, error) {
+	id := k.newKeyID()
+	plain, err := json.Marshal(toClaims(id, s))
+	if err != nil {
+		return Keys{}, err
+	}
+	token := tokenForm.EncodeToString(k.tokens.Seal(nil, plain))
+	if len(token) > MaxToken {
+		return Keys{}, fmt.Errorf("%w: %d groups", ErrTooLarge, len(s.Principal.Groups))
+	}
+	key, ok := k.secret(id)
+	if !ok {
+		return Keys{}, ErrUnknownKey
+	}
+	return Keys{AccessKeyID: id, Secret: key, SessionToken: secret.New(token), Expires: s.Expires.Truncate(time.Second)}, nil
+}
+
+func (k *Keeper) newKeyID() string {
+	var raw [10]byte
+	id := k.secrets.KeyID()
+	copy(raw[:], id[:])
+	_, _ = rand.Read(raw[4:])
+	return Prefix + base32Form.EncodeToString(raw[:])
+}
+
+// secret derives the secret of a gateway key id.
+func (k *Keeper) secret(id string) (secret.Secret, bool) {
+	raw, err := base32Form.DecodeString(id[len(Prefix):])
+	if err != nil {
+		return secret.Secret{}, false
+	}
+	value, ok := k.secrets.Derive([4]byte(raw), id)
+	if !ok {
+		return secret.Secret{}, false
+	}
+	return secret.New(base64.StdEncoding.EncodeToString(value)[:40]), true
+}
+
+// Open returns the session of a key id and its token, and the secret that it
+// signs with. Errors: ErrRealKey, ErrUnknownKey, ErrExpired, ErrRevoked.
+func (k *Keeper) Open(accessKeyID, token string) (Session, secret.Secret, error) {
+	if IsRealKey(accessKeyID) {
+		return Session{}, secret.Secret{}, ErrRealKey
+	}
+	e, ok := k.opened.get(accessKeyID, token)
+	if !ok {
+		var err error
+		if e, err = k.open(accessKeyID, token); err != nil {
+			return Session{}, secret.Secret{}, err
+		}
+		k.opened.put(accessKeyID, token, e)
+	}
+	if !k.now().Before(e.session.Expires) {
+		return Session{}, secret.Secret{}, ErrExpired
+	}
+	if k.revoked(e.session.ID) {
+		return Session{}, secret.Secret{}, ErrRevoked
+	}
+	return e.session, e.secret, nil
+}
+
+// IsRealKey reports whether id has the form of one of AWS's own key ids.
+func IsRealKey(id string) bool {
+	return strings.HasPrefix(id, "AKIA") || strings.HasPrefix(id, "ASIA")
+}
+
+func (k *Keeper) open(id, token string) (opened, error) {
+	if len(id) != idLength || !strings.HasPrefix(id, Prefix) || len(token) > MaxToken {
+		return opened{}, ErrUnknownKey
+	}
+	raw, err := tokenForm.DecodeString(token)
+	if err != nil {
+		return opened{}, ErrUnknownKey
+	}
+	plain, err := k.tokens.Open(nil, raw)
+	if err != nil {
+		return opened{}, ErrUnknownKey
+	}
+	var c claims
+	if err := json.Unmarshal(plain, &c); err != nil || c.Key != id {
+		return opened{}, ErrUnknownKey
+	}
+	key, ok := k.secret(id)
+	if !ok {
+		return opened{}, ErrUnknownKey
+	}
+	return opened{c.session(), key}, nil
+}
+
+func toClaims(key string, s Session) claims {
+	c := claims{
+		Key: key, ID: s.ID, Issuer: s.Principal.Issuer, Subject: s.Principal.Subject, Groups: s.Principal.Groups,
+		Role: s.Role, Name: s.Name, Issued: s.Issued.Unix(), Expires: s.Expires.Unix(), Sources: s.Sources,
+	}
+	for _, a := range s.Principal.Chain {
+		c.Chain = append(c.Chain, a.Issuer, a.Subject)
+	}
+	return c
+}
+
+func (c claims) session() Session {
+	p := identity.Principal{Issuer: c.Issuer, Subject: c.Subject, Groups: c.Groups}
+	for i := 0; i+1 < len(c.Chain); i += 2 {
+		p.Chain = append(p.Chain, identity.Actor{Issuer: c.Chain[i], Subject: c.Chain[i+1]})
+	}
+	return Session{
+		ID: c.ID, Principal: p, Role: c.Role, Name: c.Name,
+		Issued: time.Unix(c.Issued, 0).UTC(), Expires: time.Unix(c.Expires, 0).UTC(), Sources: c.Sources,
+	}
+}

@@ -1,0 +1,162 @@
+package session_test
+
+import (
+	"errors"
+	"net/netip"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/credence-gateway/credence/internal/identity"
+	"github.com/credence-gateway/credence/internal/secret"
+	"github.com/credence-gateway/credence/internal/session"
+)
+
+type clock struct{ now time.Time }
+
+func keeper(t testing.TB, ring *secret.Ring, revoked ...string) (*session.Keeper, *clock) {
+	t.Helper()
+	c := &clock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
+	k, err := session.New(session.Config{Ring: ring, Now: func() time.Time { return c.now }, Revoked: func(id string) bool {
+		return len(revoked) > 0 && revoked[0] == id
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return k, c
+}
+
+func sample(c *clock) session.Session {
+	return session.Session{
+		ID: session.NewID(), Role: "reader", Name: "nightly", Issued: c.now, Expires: c.now.Add(time.Hour),
+		Principal: identity.Principal{
+			Issuer: "corp", Subject: "agent-7", Groups: []string{"agents", "reporting"},
+			Chain: []identity.Actor{{Issuer: "corp", Subject: "alice"}},
+		},
+		Sources: []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")},
+	}
+}
+
+func issue(t testing.TB, k *session.Keeper, s session.Session) session.Keys {
+	t.Helper()
+	keys, err := k.Issue(s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return keys
+}
+
+func TestIssuedOpens(t *testing.T) {
+	k, c := keeper(t, secret.NewRing())
+	want := sample(c)
+	keys := issue(t, k, want)
+	if len(keys.AccessKeyID) != 20 || !strings.HasPrefix(keys.AccessKeyID, "CRDN") || len(keys.Secret.Reveal()) != 40 {
+		t.Errorf("the keys are not of AWS's shape: %s", keys.AccessKeyID)
+	}
+	for range 2 { // opened, then remembered
+		got, key, err := k.Open(keys.AccessKeyID, keys.SessionToken.Reveal())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, got, cmpopts.EquateComparable(netip.Prefix{})); diff != "" {
+			t.Error(diff)
+		}
+		if key.Reveal() != keys.Secret.Reveal() {
+			t.Error("another secret")
+		}
+	}
+}
+
+func TestOpenRefuses(t *testing.T) {
+	ring := secret.NewRing()
+	k, c := keeper(t, ring)
+	a, b := issue(t, k, sample(c)), issue(t, k, sample(c))
+	token := a.SessionToken.Reveal()
+	stranger, _ := keeper(t, secret.NewRing())
+	strange := issue(t, stranger, sample(c))
+	for name, tt := range map[string]struct {
+		id, token string
+		want      error
+	}{
+		"an AWS key":               {"AKIAIOSFODNN7EXAMPLE", "", session.ErrRealKey},
+		"an AWS session key":       {"ASIAIOSFODNN7EXAMPLE", token, session.ErrRealKey},
+		"no token":                 {a.AccessKeyID, "", session.ErrUnknownKey},
+		"the token of another key": {a.AccessKeyID, b.SessionToken.Reveal(), session.ErrUnknownKey},
+		"another gateway's":        {strange.AccessKeyID, strange.SessionToken.Reveal(), session.ErrUnknownKey},
+		"a flipped bit":            {a.AccessKeyID, token[:40] + string(rune(token[40]^1)) + token[41:], session.ErrUnknownKey},
+		"cut":                      {a.AccessKeyID, token[:len(token)-4], session.ErrUnknownKey},
+		"too long":                 {a.AccessKeyID, token + strings.Repeat("A", 2000), session.ErrUnknownKey},
+		"no base64":                {a.AccessKeyID, token + "=", session.ErrUnknownKey},
+		"an id of another form":    {"CRDN", token, session.ErrUnknownKey},
+		"lower case":               {strings.ToLower(a.AccessKeyID), token, session.ErrUnknownKey},
+		"nothing":                  {"", "", session.ErrUnknownKey},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if _, _, err := k.Open(tt.id, tt.token); !errors.Is(err, tt.want) {
+				t.Errorf("got %v, want %v", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestExpiresAlsoWhenRemembered(t *testing.T) {
+	k, c := keeper(t, secret.NewRing())
+	keys := issue(t, k, sample(c))
+	if _, _, err := k.Open(keys.AccessKeyID, keys.SessionToken.Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	c.now = c.now.Add(time.Hour)
+	if _, _, err := k.Open(keys.AccessKeyID, keys.SessionToken.Reveal()); !errors.Is(err, session.ErrExpired) {
+		t.Error(err)
+	}
+}
+
+func TestRevoked(t *testing.T) {
+	ring := secret.NewRing()
+	k, c := keeper(t, ring)
+	s := sample(c)
+	keys := issue(t, k, s)
+	other, _ := keeper(t, ring, s.ID)
+	if _, _, err := other.Open(keys.AccessKeyID, keys.SessionToken.Reveal()); !errors.Is(err, session.ErrRevoked) {
+		t.Error(err)
+	}
+}
+
+func TestTooManyGroups(t *testing.T) {
+	k, c := keeper(t, secret.NewRing())
+	s := sample(c)
+	for range 200 {
+		s.Principal.Groups = append(s.Principal.Groups, "a-group-with-a-long-name")
+	}
+	if _, err := k.Issue(s); !errors.Is(err, session.ErrTooLarge) {
+		t.Error(err)
+	}
+}
+
+func FuzzOpen(f *testing.F) {
+	k, c := keeper(f, secret.NewRing())
+	keys := issue(f, k, sample(c))
+	other, _ := keeper(f, secret.NewRing())
+	f.Add(keys.AccessKeyID, keys.SessionToken.Reveal())
+	f.Add("CRDN2222222222222222", "AAAA")
+	f.Fuzz(func(t *testing.T, id, token string) {
+		if _, _, err := other.Open(id, token); err == nil {
+			t.Error("opened")
+		}
+	})
+}
+
+func BenchmarkOpen(b *testing.B) {
+	k, c := keeper(b, secret.NewRing())
+	keys := issue(b, k, sample(c))
+	id, token := keys.AccessKeyID, keys.SessionToken.Reveal()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := k.Open(id, token); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
