@@ -32,7 +32,7 @@ func filters(c Config) []*hcmv3.HttpFilter {
 	return []*hcmv3.HttpFilter{
 		filter(authzFilter, authz(c)),
 		filter(responseLengthFilter, responseLength()),
-		filter(procFilter, processor(c)),
+		offByDefault(filter(procFilter, processor(c))),
 		filter("envoy.filters.http.on_demand", onDemand()),
 		filter(requestLengthFilter, requestLength()),
 		filter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true}),
@@ -43,8 +43,17 @@ func filter(name string, config proto.Message) *hcmv3.HttpFilter {
 	return &hcmv3.HttpFilter{Name: name, ConfigType: &hcmv3.HttpFilter_TypedConfig{TypedConfig: typed(config)}}
 }
 
-// authz buffers no body unless the route says so, sends headers raw and in
-// order, and answers 503 when the door does not answer.
+// offByDefault keeps a filter out of streams that never match a route, such
+// as malformed requests: ext_proc would hold Envoy's answer to them until the
+// connection is gone. Every route that names the filter puts it in.
+func offByDefault(f *hcmv3.HttpFilter) *hcmv3.HttpFilter {
+	f.Disabled = true
+	return f
+}
+
+// authz sends headers raw and in order, and answers 503 when the door does not
+// answer. Every initial route says what body it buffers; that the body travels
+// as bytes can only be said here.
 func authz(c Config) *authzv3.ExtAuthz {
 	return &authzv3.ExtAuthz{
 		StatPrefix:          "credence",
@@ -53,6 +62,7 @@ func authz(c Config) *authzv3.ExtAuthz {
 			// Above the hold, so that the door always answers first.
 			GrpcService: grpcService(authzCluster, c.Hold+c.Stall),
 		},
+		WithRequestBody:        wholeBody(c.PlainBody),
 		FailureModeAllow:       false,
 		StatusOnError:          &typev3.HttpStatus{Code: typev3.StatusCode_ServiceUnavailable},
 		EncodeRawHeaders:       true,
@@ -60,6 +70,11 @@ func authz(c Config) *authzv3.ExtAuthz {
 		ClearRouteCache:        true,
 		ClearRouteCacheHeaders: []string{envoymsg.ServiceHeader, envoymsg.UpstreamHeader, envoymsg.ClassHeader},
 	}
+}
+
+// wholeBody buffers up to limit bytes: the whole body or, above, a 413.
+func wholeBody(limit uint32) *authzv3.BufferSettings {
+	return &authzv3.BufferSettings{MaxRequestBytes: limit, AllowPartialMessage: false, PackAsBytes: true}
 }
 
 // processor reads headers and trailers everywhere, so that any stream can be

@@ -52,7 +52,7 @@ func manager(c Config) *hcmv3.HttpConnectionManager {
 
 		UseRemoteAddress:              boolean(true),
 		SkipXffAppend:                 true,
-		InternalAddressConfig:         &hcmv3.HttpConnectionManager_InternalAddressConfig{},
+		InternalAddressConfig:         nobody(),
 		GenerateRequestId:             boolean(false),
 		EarlyHeaderMutationExtensions: []*corev3.TypedExtensionConfig{early()},
 		ServerHeaderTransformation:    hcmv3.HttpConnectionManager_PASS_THROUGH,
@@ -76,6 +76,14 @@ func manager(c Config) *hcmv3.HttpConnectionManager {
 		Proxy_100Continue:     false, // true stalls clients that expect 100 where ext_authz buffers
 		LocalReplyConfig:      localReplies(),
 	}
+}
+
+// nobody trusts no client as internal. An empty list would trust loopback and
+// the private networks.
+func nobody() *hcmv3.HttpConnectionManager_InternalAddressConfig {
+	return &hcmv3.HttpConnectionManager_InternalAddressConfig{CidrRanges: []*corev3.CidrRange{
+		{AddressPrefix: "0.0.0.0", PrefixLen: number(32)},
+	}}
 }
 
 // early removes, before the first route match, every header that only the

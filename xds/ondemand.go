@@ -1,21 +1,28 @@
 package xds
 
 import (
-	"slices"
 	"sync"
 
 	"github.com/envoyproxy/go-control-plane/pkg/cache/types"
 	"github.com/envoyproxy/go-control-plane/pkg/cache/v3"
 )
 
+// maxAsked bounds the cluster names that are remembered. Envoy asks only for
+// names that ext_authz has given out, which the catalog bounds.
+const maxAsked = 1 << 16
+
 // onDemandCache serves the doors' clusters and mints those of AWS services
 // when Envoy asks for them by name.
+//
+// Envoy asks once for each name as long as it lives, also for one that does
+// not exist or is removed later. So every name is remembered and resolved
+// again with each new configuration.
 type onDemandCache struct {
 	*cache.LinearCache
 
 	mu     sync.Mutex // guards what follows
 	config Config
-	minted map[string]bool // names that Envoy asked for and that exist
+	known  map[string]bool // whether a name that stands or was asked for exists
 }
 
 // reset replaces the standing clusters and mints what was asked for anew; a
@@ -24,13 +31,18 @@ func (c *onDemandCache) reset(config Config, standing map[string]types.Resource)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.config = config
-	for name := range c.minted {
+	for name := range standing {
+		delete(c.known, name)
+	}
+	for name := range c.known {
 		u, found := config.Resolve(name)
-		if !found {
-			delete(c.minted, name)
-			continue
+		c.known[name] = found
+		if found {
+			standing[name] = Cluster(name, u, config.Calls)
 		}
-		standing[name] = Cluster(name, u, config.Calls)
+	}
+	for name := range standing {
+		c.known[name] = true
 	}
 	c.SetResources(standing)
 }
@@ -40,10 +52,9 @@ func (c *onDemandCache) reset(config Config, standing map[string]types.Resource)
 // at once that it is removed; saying nothing would let the call wait.
 func (c *onDemandCache) CreateDeltaWatch(r *cache.DeltaRequest, sub cache.Subscription, out chan cache.DeltaResponse) (func(), error) {
 	for _, name := range r.GetResourceNamesSubscribe() {
-		if name == "*" || c.mint(name) {
-			continue
+		if name != "*" && !c.mint(name) {
+			sub.ReturnedResources()[name] = ""
 		}
-		sub.ReturnedResources()[name] = ""
 	}
 	return c.LinearCache.CreateDeltaWatch(r, sub, out)
 }
@@ -52,13 +63,13 @@ func (c *onDemandCache) CreateDeltaWatch(r *cache.DeltaRequest, sub cache.Subscr
 func (c *onDemandCache) mint(name string) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.minted[name] || slices.Contains([]string{authzCluster, procCluster, loginCluster}, name) {
+	if c.known[name] {
 		return true
 	}
-	u, found := c.config.Resolve(name)
-	if !found {
+	if len(c.known) >= maxAsked {
 		return false
 	}
-	c.minted[name] = true
-	return c.UpdateResource(name, Cluster(name, u, c.config.Calls)) == nil
+	u, found := c.config.Resolve(name)
+	c.known[name] = found
+	return found && c.UpdateResource(name, Cluster(name, u, c.config.Calls)) == nil
 }

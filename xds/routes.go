@@ -136,7 +136,7 @@ func refusing(name string, m *routev3.RouteMatch, buffer uint32) *routev3.Route 
 	if buffer > 0 {
 		settings = &authzv3.CheckSettings{
 			ContextExtensions: map[string]string{envoymsg.BodyExtension: envoymsg.BodyBuffered},
-			WithRequestBody:   &authzv3.BufferSettings{MaxRequestBytes: buffer, AllowPartialMessage: false, PackAsBytes: true},
+			WithRequestBody:   wholeBody(buffer),
 		}
 	}
 	return &routev3.Route{

@@ -50,14 +50,16 @@ func New(c ServerConfig) (*Server, error) {
 		listeners: cache.NewLinearCache(resource.ListenerType),
 		routes:    cache.NewLinearCache(resource.RouteType),
 		secrets:   cache.NewLinearCache(resource.SecretType),
-		clusters:  &onDemandCache{LinearCache: cache.NewLinearCache(resource.ClusterType), minted: map[string]bool{}},
+		clusters:  &onDemandCache{LinearCache: cache.NewLinearCache(resource.ClusterType), known: map[string]bool{}},
 	}
 	return s, s.Update(c.Config)
 }
 
 // Update replaces the whole configuration, or nothing when it has an error.
 // What did not change is not sent again. Clusters go out before the routes and
-// listeners that may need them.
+// listeners that may need them. It fails no call in flight as long as the
+// doors' sockets and Calls stay: Envoy resets the calls of a door whose cluster
+// changes.
 func (s *Server) Update(c Config) error {
 	c, err := c.complete()
 	if err != nil {

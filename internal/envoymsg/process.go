@@ -7,6 +7,7 @@ import (
 	filterv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/credence-gateway/credence/internal/wire"
 )
@@ -174,9 +175,14 @@ func (m Mutation) headers() *extprocv3.HeaderMutation {
 	return out
 }
 
-// raw is a header for ext_proc, which reads raw_value.
+// raw is a header for ext_proc, which reads raw_value and, to append, the old
+// field: there the zero append_action, which appends elsewhere, overwrites.
 func raw(name, value string, action corev3.HeaderValueOption_HeaderAppendAction) *corev3.HeaderValueOption {
-	return &corev3.HeaderValueOption{Header: &corev3.HeaderValue{Key: name, RawValue: []byte(value)}, AppendAction: action}
+	h := &corev3.HeaderValueOption{Header: &corev3.HeaderValue{Key: name, RawValue: []byte(value)}, AppendAction: action}
+	if action == appended {
+		h.Append = wrapperspb.Bool(true) //nolint:staticcheck // ext_proc honours no other way
+	}
+	return h
 }
 
 // RequestTrailers answers request trailers, unchanged.

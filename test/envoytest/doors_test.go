@@ -195,6 +195,11 @@ func (u *upstream) config() xds.Config {
 	}
 }
 
+// byName resolves the cluster to this upstream by a name.
+func (u *upstream) byName(name string) (xds.Upstream, bool) {
+	return xds.Upstream{Host: "localhost", Port: u.addr.Port()}, name == "test/s3.us-east-1"
+}
+
 func (u *upstream) start(t testing.TB, a *authz, p *proc) *envoytest.Gateway {
 	t.Helper()
 	return envoytest.Start(t, u.config(), envoytest.Doors{Authz: a, Proc: p, Login: http.NotFoundHandler()})

@@ -26,6 +26,9 @@ func ask(t testing.TB, addr, method, target, body string, headers ...string) (in
 	for _, h := range append([]string{"Authorization: " + credential}, headers...) {
 		name, value, _ := strings.Cut(h, ": ")
 		r.Header.Set(name, value)
+		if value == "" {
+			r.Header.Del(name)
+		}
 	}
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 40 * time.Second}
 	answer, err := client.Do(r)
@@ -57,6 +60,9 @@ func raw(t testing.TB, addr, text string) (status, rest string) {
 	}
 	r := &rawReader{conn: conn}
 	head, _ := r.until("\r\n\r\n")
+	if strings.HasPrefix(head, "HTTP/1.1 100") {
+		head, _ = r.until("\r\n\r\n")
+	}
 	body, _, _ := r.body(head)
 	status, rest, _ = strings.Cut(head, "\r\n")
 	return status, rest + string(body)
