@@ -1,0 +1,48 @@
+package mint
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Errors of Confirm. All of them mean: refuse; there is no broader credential
+// to fall back to.
+var (
+	// ErrThrottled: STS throttles this account and Region, or the gateway's
+	// own quota for it is used up, and no valid credential is held.
+	ErrThrottled = errors.New("mint: STS is throttling")
+	// ErrUnavailable: STS did not answer, or not in time.
+	ErrUnavailable = errors.New("mint: STS is unavailable")
+	// ErrRefused: AWS refused the role; the gateway's own credentials, the
+	// role's trust policy or its ExternalId are not right.
+	ErrRefused = errors.New("mint: AWS refused the role")
+	// ErrTooLarge: the session policy does not fit into STS's limits, not even
+	// one level wider.
+	ErrTooLarge = errors.New("mint: the session policy does not fit into STS's limits")
+	// ErrForgotten: the session was ended while its credential was fetched.
+	ErrForgotten = errors.New("mint: the session has ended")
+	// ErrNarrowing: the narrowing is not complete. A fault of the gateway.
+	ErrNarrowing = errors.New("mint: the narrowing is not complete")
+)
+
+// Error is what AWS, or the way to it, said. It matches one of ErrThrottled,
+// ErrUnavailable, ErrRefused and ErrTooLarge with errors.Is.
+type Error struct {
+	Kind       error         // the sentinel
+	Code       string        // AWS's error code, such as "AccessDenied"; "" when AWS did not answer
+	Role       string        // credence's name of the role
+	RetryAfter time.Duration // when it is worth to try again; 0 when waiting does not help
+}
+
+// Error tells the operator what to look at. It holds nothing of AWS's message,
+// which may quote identifiers that are not the agent's to see.
+func (e *Error) Error() string {
+	if e.Code == "" {
+		return fmt.Sprintf("%v (role %s)", e.Kind, e.Role)
+	}
+	return fmt.Sprintf("%v (role %s): %s", e.Kind, e.Role, e.Code)
+}
+
+// Unwrap returns Kind.
+func (e *Error) Unwrap() error { return e.Kind }
