@@ -88,6 +88,9 @@ func (e *evaluation) met(c model.Cond, at any) (bool, error) {
 	for _, p := range c.Paths {
 		for _, v := range e.at(p, at) {
 			text, isText := v.(string)
+			if yes, isBool := v.(bool); isBool {
+				text, isText = strconv.FormatBool(yes), true
+			}
 			if p.Form > 0 {
 				parts, ok := e.service.forms[p.Form-1].parts(text)
 				if !ok {
