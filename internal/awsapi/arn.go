@@ -58,8 +58,11 @@ func splitPattern(s string) []arnPart {
 // parse matches an ARN against the pattern and returns its variables. A
 // variable ends where the literal after it first stands; none is empty or
 // holds a wildcard.
-func (t *arnType) parse(arn string) (map[string]string, bool) {
-	out := make(map[string]string, 6)
+func (t *arnType) parse(arn string) (vars, bool) {
+	if len(t.pattern) > 0 && !strings.HasPrefix(arn, t.pattern[0].text) {
+		return nil, false
+	}
+	out := make(vars, 0, 8)
 	for i, p := range t.pattern {
 		if !p.variable {
 			rest, ok := strings.CutPrefix(arn, p.text)
@@ -85,9 +88,30 @@ func (t *arnType) parse(arn string) (map[string]string, bool) {
 		if value == "" || strings.ContainsAny(value, "*?") || arnField(p.text) && strings.IndexByte(value, ':') >= 0 {
 			return nil, false
 		}
-		out[p.text] = value
+		out = append(out, variable{p.text, value})
 	}
 	return out, arn == ""
+}
+
+// vars are the variables of a pattern with their values, a handful: of two
+// entries for one name the later counts.
+type vars []variable
+
+type variable struct{ name, value string }
+
+func (v vars) get(name string) (string, bool) {
+	for i := len(v) - 1; i >= 0; i-- {
+		if v[i].name == name {
+			return v[i].value, true
+		}
+	}
+	return "", false
+}
+
+// with returns v and more behind it, without touching v.
+func (v vars) with(more vars) vars {
+	out := make(vars, 0, len(v)+len(more))
+	return append(append(out, v...), more...)
 }
 
 // arnField reports whether a variable is a field of every ARN.
@@ -104,12 +128,15 @@ func (t *arnType) extends(parent *arnType) bool {
 // fill writes a pattern with variables; a missing one is "*". With escape, the
 // characters that IAM policies give a meaning are escaped ("IAM JSON policy
 // elements: Variables and tags", special characters).
-func fill(pattern []arnPart, vars map[string]string, escape bool) string {
+func fill(pattern []arnPart, vars vars, escape bool) string {
 	var out strings.Builder
+	out.Grow(96)
 	for _, p := range pattern {
-		switch v, known := vars[p.text]; {
-		case !p.variable:
+		if !p.variable {
 			out.WriteString(p.text)
+			continue
+		}
+		switch v, known := vars.get(p.text); {
 		case !known:
 			out.WriteByte('*')
 		case escape:
@@ -156,10 +183,10 @@ func escapePattern(s string) string {
 }
 
 // resource builds the resource that the variables name.
-func (t *arnType) resource(vars map[string]string) Resource {
+func (t *arnType) resource(vars vars) Resource {
 	r := Resource{Prefix: t.Prefix, Type: t.Type.Type, ARN: fill(t.pattern, vars, false), Vars: make(map[string]string, len(t.Vars))}
 	for _, v := range t.Vars {
-		value, known := vars[v.Pattern]
+		value, known := vars.get(v.Pattern)
 		if !known || strings.Contains(value, anyMark) {
 			r.Wildcard = true
 			continue
@@ -169,8 +196,12 @@ func (t *arnType) resource(vars map[string]string) Resource {
 	for _, p := range t.exact {
 		r.Patterns = append(r.Patterns, fill(p, vars, true))
 	}
-	if len(r.Patterns) == 0 {
+	switch {
+	case len(r.Patterns) > 0:
+	case strings.ContainsAny(r.ARN, "*?$"):
 		r.Patterns = []string{fill(t.pattern, vars, true)}
+	default:
+		r.Patterns = []string{r.ARN}
 	}
 	for _, p := range t.container {
 		r.Container = append(r.Container, fill(p, vars, true))

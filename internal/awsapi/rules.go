@@ -14,6 +14,7 @@ const maxResources = 4096
 // actions works out every IAM action that an operation needs, and on what.
 func (q *request) actions(m match) ([]Action, error) {
 	e := evaluation{request: q, service: m.service, root: m.params}
+	e.scope = vars{{"Partition", q.where.Partition}, {"Region", q.where.Region}, {"Account", q.where.Account}}
 	for i := range m.op.Rules {
 		if err := e.rule(&m.op.Rules[i]); err != nil {
 			return nil, err
@@ -30,32 +31,37 @@ type evaluation struct {
 	*request
 	service *service
 	root    map[string]any
+	scope   vars // what every ARN has from where the request goes
 	out     []Action
 	count   int
 }
 
 func (e *evaluation) rule(r *model.Rule) error {
-	contexts := []any{any(e.root)}
-	if r.Each != "" {
-		contexts = values(e.root, strings.Split(r.Each, "."), nil)
+	if r.Each == "" {
+		return e.once(r, e.root)
 	}
-	for _, at := range contexts {
-		holds, err := e.holds(r.When, at)
-		if err != nil {
+	for _, at := range values(e.root, strings.Split(r.Each, "."), nil) {
+		if err := e.once(r, at); err != nil {
 			return err
 		}
-		if !holds {
-			continue
-		}
-		resources, err := e.resources(r, at)
-		if err != nil {
-			return err
-		}
-		if e.count += len(resources); e.count > maxResources {
-			return refuse("size", "the call names too many resources")
-		}
-		e.add(r, resources)
 	}
+	return nil
+}
+
+// once applies a rule to the whole input, or to one element of a list.
+func (e *evaluation) once(r *model.Rule, at any) error {
+	holds, err := e.holds(r.When, at)
+	if err != nil || !holds {
+		return err
+	}
+	resources, err := e.resources(r, at)
+	if err != nil {
+		return err
+	}
+	if e.count += len(resources); e.count > maxResources {
+		return refuse("size", "the call names too many resources")
+	}
+	e.add(r, resources)
 	return nil
 }
 
@@ -96,8 +102,7 @@ func (e *evaluation) met(c model.Cond, at any) (bool, error) {
 				if !ok {
 					return false, badName(p, text)
 				}
-				text, isText = parts[p.Part], true
-				if text == "" {
+				if text, isText = parts.get(p.Part); text == "" {
 					continue
 				}
 			}
@@ -162,20 +167,15 @@ func sortedKeys(m map[string]any) []string {
 // else those that it names in part; else one wildcard per type. A rule without
 // types acts on "*".
 func (e *evaluation) resources(r *model.Rule, at any) ([]Resource, error) {
-	var whole, partial, open []Resource
-	strange := map[string]error{} // by path: no type has taken its value yet
+	var whole, partial []Resource
+	var open []*arnType
+	var strange misfits
 	for i := range r.On {
-		t, path := e.service.types[r.On[i].Type], pathOf(r.On[i])
+		t := e.service.types[r.On[i].Type]
 		sets, err := e.bind(t, r.On[i].Bind, at)
-		if err != nil {
-			if _, taken := strange[path]; !taken {
-				strange[path] = err
-			}
-			continue
-		}
-		strange[path] = nil
-		if len(sets) == 0 {
-			open = append(open, t.resource(e.scope()))
+		strange.note(r.On[i], err, len(sets) > 0)
+		if err == nil && len(sets) == 0 {
+			open = append(open, t)
 		}
 		for _, vars := range sets {
 			if x := t.resource(vars); x.Wildcard {
@@ -185,22 +185,63 @@ func (e *evaluation) resources(r *model.Rule, at any) ([]Resource, error) {
 			}
 		}
 	}
-	for _, err := range strange {
-		if err != nil {
-			return nil, err
-		}
+	if err := strange.err(); err != nil {
+		return nil, err
 	}
 	switch {
 	case len(whole) > 0 && r.AllTypes:
-		return append(whole, untold(whole, append(partial, open...))...), nil
+		return append(whole, untold(whole, append(partial, e.wildcards(open)...))...), nil
 	case len(whole) > 0:
 		return whole, nil
 	case len(partial) > 0:
 		return partial, nil
 	case len(open) > 0:
-		return untold(nil, open), nil
+		return untold(nil, e.wildcards(open)), nil
 	}
 	return []Resource{anything(prefixOf(r.Action))}, nil
+}
+
+func (e *evaluation) wildcards(types []*arnType) []Resource {
+	var out []Resource
+	for _, t := range types {
+		out = append(out, t.resource(e.scope))
+	}
+	return out
+}
+
+// misfits are the values that no type took so far. Alternatives share the
+// member that names them: ResourceArn may hold the ARN of any type, and one
+// type that takes it is enough.
+type misfits []misfit
+
+type misfit struct {
+	path []string
+	err  error // nil once a type took the value
+}
+
+func (m *misfits) note(t model.Target, err error, taken bool) {
+	if err == nil && !taken {
+		return
+	}
+	path := t.Bind[0].Path.Steps
+	for i := range *m {
+		if x := &(*m)[i]; slices.Equal(x.path, path) {
+			if err == nil {
+				x.err = nil
+			}
+			return
+		}
+	}
+	*m = append(*m, misfit{path, err})
+}
+
+func (m misfits) err() error {
+	for _, x := range m {
+		if x.err != nil {
+			return x.err
+		}
+	}
+	return nil
 }
 
 // untold keeps one wildcard of each type that the request names nowhere.
@@ -215,72 +256,45 @@ func untold(whole, open []Resource) []Resource {
 	return out
 }
 
-// pathOf tells the member that names a target: alternatives share it, as
-// ResourceArn may hold the ARN of any type.
-func pathOf(t model.Target) string {
-	if len(t.Bind) == 0 {
-		return ""
-	}
-	return strings.Join(t.Bind[0].Path.Steps, ".")
-}
-
 // anything is the resource of an action that names none.
 func anything(prefix string) Resource {
 	return Resource{Prefix: prefix, ARN: "*", Wildcard: true, Patterns: []string{"*"}, Container: []string{"*"}}
 }
 
-// scope gives the variables that every ARN has from where the request goes.
-func (e *evaluation) scope() map[string]string {
-	return map[string]string{"Partition": e.where.Partition, "Region": e.where.Region, "Account": e.where.Account}
-}
-
 // bind gives the variable sets that a target's bindings find: none when the
 // input names nothing of the target, several when a list does.
-func (e *evaluation) bind(t *arnType, bindings []model.Binding, at any) ([]map[string]string, error) {
-	sets := []map[string]string{e.scope()}
-	named := false
+func (e *evaluation) bind(t *arnType, bindings []model.Binding, at any) ([]vars, error) {
+	var sets []vars
 	for _, b := range bindings {
 		found := e.at(b.Path, at)
 		if len(found) == 0 {
 			continue
 		}
-		named = true
+		if len(sets) == 0 {
+			sets = []vars{e.scope}
+		}
 		if len(sets) > 1 && len(found) > 1 {
 			return nil, refuse("resource-name", "two lists name the parts of one resource")
 		}
-		next := make([]map[string]string, 0, len(found)*len(sets))
+		next := make([]vars, 0, len(found)*len(sets))
 		for _, set := range sets {
 			for _, v := range found {
-				vars, err := e.vars(t, b, v)
+				more, err := e.vars(t, b, v)
 				if err != nil {
 					return nil, err
 				}
-				next = append(next, merge(set, vars))
+				next = append(next, set.with(more))
 			}
 		}
 		if sets = next; len(sets) > maxResources {
 			return nil, refuse("size", "the call names too many resources")
 		}
 	}
-	if !named {
-		return nil, nil
-	}
 	return sets, nil
 }
 
-func merge(a, b map[string]string) map[string]string {
-	out := make(map[string]string, len(a)+len(b))
-	for k, v := range a {
-		out[k] = v
-	}
-	for k, v := range b {
-		out[k] = v
-	}
-	return out
-}
-
 // vars reads the variables of one value.
-func (e *evaluation) vars(t *arnType, b model.Binding, value any) (map[string]string, error) {
+func (e *evaluation) vars(t *arnType, b model.Binding, value any) (vars, error) {
 	text, ok := value.(string)
 	if n, isInt := value.(int64); isInt {
 		text, ok = strconv.FormatInt(n, 10), true
@@ -295,22 +309,23 @@ func (e *evaluation) vars(t *arnType, b model.Binding, value any) (map[string]st
 			return nil, badName(b.Path, text)
 		}
 		if b.Var != "" {
-			parts = map[string]string{b.Var: parts[b.Path.Part]}
+			part, _ := parts.get(b.Path.Part)
+			parts = vars{{b.Var, part}}
 		}
 		return parts, e.samePartition(parts)
 	case b.Raw:
-		return map[string]string{b.Var: text}, nil
+		return vars{{b.Var, text}}, nil
 	case strings.HasPrefix(text, "arn:"):
 		return e.fromARN(t, b, text)
 	case b.Var == "" || !plainName(text, t, b.Var):
 		return nil, badName(b.Path, text)
 	}
-	return map[string]string{b.Var: text}, nil
+	return vars{{b.Var, text}}, nil
 }
 
 // fromARN reads an ARN by the most specific pattern that fits it, which must
 // be the target's own or one that the target's extends.
-func (e *evaluation) fromARN(t *arnType, b model.Binding, arn string) (map[string]string, error) {
+func (e *evaluation) fromARN(t *arnType, b model.Binding, arn string) (vars, error) {
 	for _, other := range e.service.byLiterals {
 		vars, ok := other.parse(arn)
 		if !ok || other.Prefix != t.Prefix {
@@ -328,8 +343,8 @@ func (e *evaluation) fromARN(t *arnType, b model.Binding, arn string) (map[strin
 }
 
 // samePartition refuses an ARN of another partition: no call crosses it.
-func (e *evaluation) samePartition(vars map[string]string) error {
-	if p, ok := vars["Partition"]; ok && p != e.where.Partition {
+func (e *evaluation) samePartition(vars vars) error {
+	if p, ok := vars.get("Partition"); ok && p != e.where.Partition {
 		return refuse("resource-name", "an ARN names the partition "+printable(p)+", the call goes to "+e.where.Partition)
 	}
 	return nil

@@ -39,6 +39,7 @@ type form struct {
 
 type formMatch struct {
 	expr, deny *regexp.Regexp
+	names      []string
 	add        []model.Var
 }
 
@@ -83,6 +84,7 @@ func newForm(f model.Form) form {
 		if m.Deny != "" {
 			c.deny = regexp.MustCompile(m.Deny)
 		}
+		c.names = c.expr.SubexpNames()
 		out.matches = append(out.matches, c)
 	}
 	return out
@@ -90,7 +92,7 @@ func newForm(f model.Form) form {
 
 // parts takes a value apart: the first expression that matches decides. ok is
 // false when none does, or when the form denies the value.
-func (f form) parts(value string) (map[string]string, bool) {
+func (f form) parts(value string) (vars, bool) {
 	for _, m := range f.matches {
 		at := m.expr.FindStringSubmatchIndex(value)
 		if at == nil {
@@ -104,9 +106,9 @@ func (f form) parts(value string) (map[string]string, bool) {
 	return nil, false
 }
 
-func (m formMatch) collect(value string, at []int, unescape bool) (map[string]string, bool) {
-	out := make(map[string]string, 4)
-	for i, name := range m.expr.SubexpNames() {
+func (m formMatch) collect(value string, at []int, unescape bool) (vars, bool) {
+	out := make(vars, 0, len(at)/2)
+	for i, name := range m.names {
 		if name == "" || at[2*i] < 0 {
 			continue
 		}
@@ -118,10 +120,11 @@ func (m formMatch) collect(value string, at []int, unescape bool) (map[string]st
 			}
 			part = plain
 		}
-		out[name] = part
+		out = append(out, variable{name, part})
 	}
 	for _, a := range m.add {
-		out[a.Pattern] += marks.Replace(a.Name)
+		part, _ := out.get(a.Pattern)
+		out = append(out, variable{a.Pattern, part + marks.Replace(a.Name)})
 	}
 	return out, true
 }
