@@ -20,7 +20,10 @@ func TestSecretNeverPrints(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	inside := struct{ S secret.Secret }{s}
+	inside := struct {
+		S      secret.Secret
+		hidden secret.Secret
+	}{s, s}
 	all := fmt.Sprintf("%v %+v %#v %s %q %x %v %+v %#v %s", s, s, s, s, s, s, inside, inside, inside, asJSON)
 	verb := "%" + "d" // vet would refuse it
 	all += fmt.Sprintf(verb, s)
