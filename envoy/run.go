@@ -112,8 +112,8 @@ func drain(c Config, ended <-chan error) {
 	}
 	for ctx.Err() == nil {
 		active, err := admin(ctx, c.Admin, http.MethodGet, "/stats?filter=^http\\.agents\\.downstream_rq_active$")
-		if err != nil || strings.TrimSpace(active) == "http.agents.downstream_rq_active: 0" {
-			return
+		if err != nil || active == "" || strings.HasSuffix(strings.TrimSpace(active), ": 0") {
+			return // no agent was ever here, or none is
 		}
 		time.Sleep(20 * time.Millisecond)
 	}

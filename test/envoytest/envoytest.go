@@ -47,6 +47,7 @@ type Gateway struct {
 	config xds.Config
 	server *xds.Server
 	doors  map[string]func() // close functions by name
+	stop   func()
 }
 
 // startTimeout is generous: the machine may be busy.
@@ -176,11 +177,14 @@ func (g *Gateway) run(path string) {
 			Drain: time.Second, LogLevel: level, Log: log, Ready: func() { close(ready) },
 		})
 	}()
-	g.t.Cleanup(func() {
+	g.stop = sync.OnceFunc(func() {
 		cancel()
 		if err := <-done; err != nil && !errors.Is(err, errGone) {
 			g.t.Error(err)
 		}
+	})
+	g.t.Cleanup(func() {
+		g.stop()
 		if g.t.Failed() {
 			g.t.Logf("Envoy's log:\n%s", log)
 		}
@@ -216,6 +220,9 @@ func (g *Gateway) address() string {
 	s := answer.Statuses[0].Local.Socket
 	return net.JoinHostPort(s.Address, fmt.Sprint(s.Port))
 }
+
+// Stop drains Envoy and ends it before the test does.
+func (g *Gateway) Stop() { g.stop() }
 
 // Ask gets a page of Envoy's admin interface.
 func (g *Gateway) Ask(target string) string {

@@ -3,6 +3,7 @@ package envoytest_test
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
@@ -101,5 +102,30 @@ func TestClusterRemoved(t *testing.T) {
 		if time.Now().After(deadline) {
 			t.Fatal("the cluster does not come back")
 		}
+	}
+}
+
+// An Envoy that is told to end lets the call in flight finish.
+func TestDrain(t *testing.T) {
+	arrived := make(chan struct{})
+	u := newUpstream(t, func(string, []byte) string {
+		close(arrived)
+		time.Sleep(500 * time.Millisecond)
+		return "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok"
+	})
+	g := u.start(t, &authz{decide: byClass}, &proc{lengths: true})
+	answered := make(chan string, 1)
+	go func() {
+		_, _, body := ask(t, g.Addr, "GET", "/both/k", "")
+		answered <- body
+	}()
+	<-arrived
+	g.Stop()
+	if body := <-answered; body != "ok" {
+		t.Errorf("the call in flight got %q", body)
+	}
+	if conn, err := net.Dial("tcp", g.Addr); err == nil {
+		conn.Close()
+		t.Error("Envoy still listens")
 	}
 }
