@@ -1,0 +1,83 @@
+// Package extproc is the door out: Envoy's external processor, which sends an
+// admitted call to AWS under the gateway's own signature and closes its record.
+//
+// One ext_proc stream is one HTTP exchange. What happens on it, in order:
+//
+//   - Request headers: the grant is redeemed, once, for this very request,
+//     route and class. The upstream request is built from an allow-list of
+//     headers, its authority from the grant, and signed with the credential
+//     that the grant names. Anything off is refused: nothing is forwarded, the
+//     agent gets an error in the service's shape, and the refusal is recorded.
+//   - Request body, in the classes "request" and "both": counted and hashed as
+//     it passes, one piece behind. The last piece goes out when the length is
+//     the declared one and the digest the signed one; otherwise the upload is
+//     cut, so that AWS never has a whole body that the agent did not sign.
+//   - Response headers: in a class that doesn't read the response, and with a
+//     response that has no body, they are released once call.end is durable.
+//   - Response body, in the classes "response" and "both": counted and hashed
+//     as it passes, one piece behind. The last piece, at least one byte, is
+//     released once call.end is durable.
+//
+// Never is more released than the declared length, and never less: a body that
+// breaks its length is cut. A call.end that can't be written cuts the response.
+// A stream that ends early, by the agent, by AWS or by Envoy, has its call.end
+// from what was seen. A stream that starts with response headers is an answer
+// of Envoy's own to a request that was never forwarded; it passes unchanged.
+//
+// The gRPC stream itself never ends by our doing: Envoy would let an exchange
+// go on without us. Refusals and cuts are ImmediateResponses.
+//
+// Memory per stream is one message of Envoy's in each direction.
+package extproc
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/internal/grant"
+	"github.com/credence-gateway/credence/internal/sigv4"
+)
+
+// Config is what the door out needs. All functions must be safe for concurrent
+// use; those without a default must be set.
+type Config struct {
+	// Redeem opens a sealed grant and uses it up: grant.Grants.Redeem.
+	Redeem func(sealed string, fingerprint [32]byte, route string) (grant.Grant, error)
+	// Credentials looks up the AWS credential that the door in had minted, by
+	// Grant.Credential. It must not fetch one.
+	Credentials func(key string) (sigv4.Credentials, error)
+	// Signer signs what goes upstream.
+	Signer *sigv4.Signer
+	// Append writes an event and returns when it is durable: audit.Log.Append.
+	Append func(context.Context, *audit.Event) (audit.Index, error)
+	// Live returns why a session may not go on (session.ErrRevoked), or nil. It is asked once per
+	// exchange, after Kill can find it, so that no revocation falls in between.
+	// Default: every session may.
+	Live func(session string) error
+	// AppendTimeout bounds the wait for one append. It must be above the log's
+	// own stall limit and below Envoy's message_timeout. Default 3 s.
+	AppendTimeout time.Duration
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+}
+
+// ErrConfig is returned by New for a Config with a function missing.
+var ErrConfig = errors.New("extproc: Redeem, Credentials, Signer and Append must be set")
+
+func (c *Config) fill() error {
+	if c.Redeem == nil || c.Credentials == nil || c.Signer == nil || c.Append == nil {
+		return ErrConfig
+	}
+	if c.Live == nil {
+		c.Live = func(string) error { return nil }
+	}
+	if c.AppendTimeout == 0 {
+		c.AppendTimeout = 3 * time.Second
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return nil
+}

@@ -1,0 +1,118 @@
+package extproc
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/internal/envoymsg"
+	"github.com/credence-gateway/credence/internal/wire"
+)
+
+// Outcomes of a call.end: whether the agent was released the whole answer.
+const (
+	complete = "complete" // yes
+	refused  = "refused"  // the gateway refused before AWS had the whole request
+	aborted  = "aborted"  // the agent left, or the exchange was cut
+	failed   = "failed"   // AWS's answer was not whole
+)
+
+// outcomeOf is the outcome of a call that is refused or cut.
+func (x *exchange) outcomeOf(why error) string {
+	switch {
+	case errors.Is(why, ErrAnswer):
+		return failed
+	case x.answer != nil, errors.Is(why, ErrMessage):
+		return aborted
+	default:
+		return refused
+	}
+}
+
+// end writes call.end, once: what was seen so far, and why it ended. The wait
+// outlives the stream. When it fails it is not tried again: the record may be
+// durable all the same, and a call without its end is found at the next start.
+func (x *exchange) end(outcome string, why error) error {
+	if x.ended {
+		return nil
+	}
+	x.ended = true
+	e := &audit.Event{
+		Type: audit.CallEnd, Call: x.grant.CallID, Outcome: outcome,
+		Request: x.requestMessage(), Response: x.responseMessage(),
+	}
+	switch {
+	case why != nil:
+		a := reasonOf(why)
+		e.Rule, e.Error, e.Message = a.Rule, a.Code, a.Message
+	case x.answer != nil:
+		e.Error = errorCode(x.answer)
+	}
+	return x.append(e)
+}
+
+// deny records a request that came without a good grant.
+func (x *exchange) deny(why error) error {
+	a := reasonOf(why)
+	x.id = audit.NewID(x.config.Now())
+	return x.append(&audit.Event{Type: audit.Deny, ID: x.id, Rule: a.Rule, Error: a.Code, Message: a.Message})
+}
+
+func (x *exchange) append(e *audit.Event) error {
+	e.Time = x.config.Now()
+	ctx, cancel := context.WithTimeout(context.Background(), x.config.AppendTimeout)
+	defer cancel()
+	if _, err := x.config.Append(ctx, e); err != nil {
+		return fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	return nil
+}
+
+// requestMessage is the request as far as this exchange read it; call.begin
+// has the rest.
+func (x *exchange) requestMessage() *audit.Message {
+	if x.request.sum == nil {
+		return nil
+	}
+	return &audit.Message{Body: x.request.body(), Length: x.request.length}
+}
+
+func (x *exchange) responseMessage() *audit.Message {
+	if x.answer == nil {
+		return nil
+	}
+	m := &audit.Message{Status: x.answer.Status, RequestID: requestID(x.answer.Headers)}
+	switch {
+	case x.bodiless:
+	case x.response.sum != nil:
+		m.Body, m.Length = x.response.body(), x.response.length
+	default:
+		m.Body, m.Length = unobserved, declared(x.answer.Headers)
+	}
+	return m
+}
+
+// declared is the content-length, or -1.
+func declared(headers wire.Headers) int64 {
+	n, err := envoymsg.ContentLength(headers)
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+// unobserved marks a body whose bytes were not, or not all, seen.
+const unobserved = "unobserved"
+
+// body is what the record says of a body.
+func (f *flow) body() string {
+	switch {
+	case !f.ended:
+		return unobserved
+	case f.length == 0:
+		return ""
+	default:
+		return "sha256:" + f.digest()
+	}
+}

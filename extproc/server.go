@@ -1,0 +1,102 @@
+package extproc
+
+import (
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+
+	"github.com/credence-gateway/credence/internal/envoymsg"
+	"github.com/credence-gateway/credence/internal/wire"
+)
+
+// Server is the door out, to be registered with
+// extprocv3.RegisterExternalProcessorServer.
+type Server struct {
+	extprocv3.UnsafeExternalProcessorServer
+	config Config
+	open   registry
+}
+
+// New returns a Server, or ErrConfig.
+func New(c Config) (*Server, error) {
+	if err := c.fill(); err != nil {
+		return nil, err
+	}
+	return &Server{config: c, open: registry{sessions: map[string]map[*exchange]struct{}{}}}, nil
+}
+
+// Process serves one exchange until Envoy ends its stream. It never returns
+// before and never with an error: Envoy would let the exchange go on, or answer
+// without the service's shape.
+func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) error {
+	x := &exchange{config: &s.config, open: &s.open, to: way{stream}}
+	defer x.close()
+	for {
+		m, err := stream.Recv()
+		if err != nil {
+			return nil //nolint:nilerr // the stream is over, however it ended
+		}
+		if err := dispatch(x, m); err != nil {
+			return nil //nolint:nilerr // it can't be written to any more
+		}
+	}
+}
+
+// dispatch translates a message and hands it to the exchange. Its errors are
+// those of the stream.
+func dispatch(x *exchange, m *extprocv3.ProcessingRequest) error {
+	switch v := m.Request.(type) {
+	case *extprocv3.ProcessingRequest_RequestHeaders:
+		opening, err := envoymsg.Open(m)
+		if err != nil {
+			return x.broken(err)
+		}
+		r, err := envoymsg.RequestHeaders(v.RequestHeaders)
+		if err != nil {
+			return x.broken(err)
+		}
+		return x.requestHead(opening, r, v.RequestHeaders.EndOfStream)
+	case *extprocv3.ProcessingRequest_ResponseHeaders:
+		r, err := envoymsg.ResponseHeaders(v.ResponseHeaders)
+		if err != nil {
+			return x.broken(err)
+		}
+		return x.responseHead(r, v.ResponseHeaders.EndOfStream)
+	case *extprocv3.ProcessingRequest_RequestBody:
+		return x.requestBody(v.RequestBody.Body, v.RequestBody.EndOfStream)
+	case *extprocv3.ProcessingRequest_ResponseBody:
+		return x.responseBody(v.ResponseBody.Body, v.ResponseBody.EndOfStream)
+	case *extprocv3.ProcessingRequest_RequestTrailers:
+		return x.requestTrailers()
+	case *extprocv3.ProcessingRequest_ResponseTrailers:
+		return x.responseTrailers()
+	default:
+		return x.broken(envoymsg.ErrMalformed)
+	}
+}
+
+// way is the way back to Envoy.
+type way struct {
+	stream extprocv3.ExternalProcessor_ProcessServer
+}
+
+func (w way) head(d direction, m envoymsg.Mutation) error {
+	if d == toUpstream {
+		return w.stream.Send(envoymsg.ContinueRequest(m))
+	}
+	return w.stream.Send(envoymsg.ContinueResponse(m))
+}
+
+func (w way) body(d direction, data []byte, end bool) error {
+	if d == toUpstream {
+		return envoymsg.SendRequestBody(w.stream.Send, data, end)
+	}
+	return envoymsg.SendResponseBody(w.stream.Send, data, end)
+}
+
+func (w way) trailers(d direction) error {
+	if d == toUpstream {
+		return w.stream.Send(envoymsg.RequestTrailers())
+	}
+	return w.stream.Send(envoymsg.ResponseTrailers())
+}
+
+func (w way) immediate(r wire.Response) error { return w.stream.Send(envoymsg.Immediate(r)) }
