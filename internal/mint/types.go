@@ -38,7 +38,8 @@ type Narrowing struct {
 	Level       Level
 	Statements  []Statement   // at Level
 	Wider       []Statement   // one level wider, used when Statements overflow STS's limits; nil refuses instead
-	Duration    time.Duration // 0 means 15 min
+	Duration    time.Duration // 0 means 15 min; kept within 15 min and 1 h, STS's bounds for chained roles
+	Once        string        // call id: the credential is fetched for this call alone, and Lookup gives it once; "" shares it
 }
 
 // Minted says what was confirmed: enough to find the credential again and to
