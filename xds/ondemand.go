@@ -35,7 +35,7 @@ func (c *onDemandCache) reset(config Config, standing map[string]types.Resource)
 		delete(c.known, name)
 	}
 	for name := range c.known {
-		u, found := config.Resolve(name)
+		u, found := config.resolve(name)
 		c.known[name] = found
 		if found {
 			standing[name] = Cluster(name, u, config.Calls)
@@ -45,6 +45,13 @@ func (c *onDemandCache) reset(config Config, standing map[string]types.Resource)
 		c.known[name] = true
 	}
 	c.SetResources(standing)
+}
+
+// resolve is Resolve for clusters that Envoy can use.
+func (c Config) resolve(name string) (Upstream, bool) {
+	u, found := c.Resolve(name)
+	_, trusted := c.CAs[u.CA]
+	return u, found && u.Host != "" && u.Port != 0 && (u.CA == "" || trusted)
 }
 
 // CreateDeltaWatch mints the clusters that a request newly asks for. A name
@@ -69,7 +76,7 @@ func (c *onDemandCache) mint(name string) bool {
 	if len(c.known) >= maxAsked {
 		return false
 	}
-	u, found := c.config.Resolve(name)
+	u, found := c.config.resolve(name)
 	c.known[name] = found
 	return found && c.UpdateResource(name, Cluster(name, u, c.config.Calls)) == nil
 }

@@ -48,6 +48,7 @@ type Gateway struct {
 	server *xds.Server
 	doors  map[string]func() // close functions by name
 	stop   func()
+	nacks  chan error
 }
 
 // startTimeout is generous: the machine may be busy.
@@ -62,7 +63,7 @@ func Start(t testing.TB, c xds.Config, d Doors) *Gateway {
 	dir, err := os.MkdirTemp("", "envoytest") // t.TempDir is too long for a socket
 	check(t, err)
 	t.Cleanup(func() { check(t, os.RemoveAll(dir)) })
-	g := &Gateway{t: t, Dir: dir, Admin: filepath.Join(dir, "admin.sock"), doors: map[string]func(){}}
+	g := &Gateway{t: t, Dir: dir, Admin: filepath.Join(dir, "admin.sock"), doors: map[string]func(){}, nacks: make(chan error, 16)}
 	g.config = g.fill(c)
 	g.open(d)
 	g.serve()
@@ -146,7 +147,7 @@ func (g *Gateway) CloseDoor(name string) { g.doors[name]() }
 
 func (g *Gateway) serve() {
 	server, err := xds.New(xds.ServerConfig{Config: g.config, OnNack: func(typeURL string, err error) {
-		g.t.Errorf("%s: %v", typeURL, err)
+		g.nacks <- fmt.Errorf("%s: %w", typeURL, err)
 	}})
 	check(g.t, err)
 	g.server = server
@@ -158,7 +159,24 @@ func (g *Gateway) serve() {
 	g.t.Cleanup(func() {
 		cancel()
 		check(g.t, <-done)
+		close(g.nacks)
+		for err := range g.nacks {
+			g.t.Error(err)
+		}
 	})
+}
+
+// Nack waits until Envoy rejects a configuration and returns its error. One
+// that no test waits for is a failure.
+func (g *Gateway) Nack() error {
+	g.t.Helper()
+	select {
+	case err := <-g.nacks:
+		return err
+	case <-time.After(startTimeout):
+		g.t.Fatal("Envoy rejected nothing")
+		return nil
+	}
 }
 
 // Update gives Envoy another configuration; listeners and sockets stay.
