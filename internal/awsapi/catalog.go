@@ -37,11 +37,23 @@ func Load() (*Catalog, error) {
 			c.bySigning[n] = append(c.bySigning[n], s)
 		}
 	}
+	for name, services := range c.bySigning {
+		slices.SortStableFunc(services, func(a, b *service) int { return own(b, name) - own(a, name) })
+	}
 	c.iam = sync.OnceValues(func() (model.IAM, error) {
 		var v model.IAM
 		return v, model.Decode(blocks, index.IAM, &v)
 	})
 	return c, nil
+}
+
+// own ranks the service whose id is the signing name itself before those that
+// share its name.
+func own(s *service, name string) int {
+	if s.head.ID == name {
+		return 1
+	}
+	return 0
 }
 
 // Service is one AWS service of the catalog.

@@ -20,29 +20,21 @@ func (q *request) findCBOR() ([]match, error) {
 	if q.Method != "POST" || len(p) != 4 || p[0] != "service" || p[2] != "operation" || len(q.target.query) > 0 {
 		return nil, refuse("form", "this protocol takes POST /service/SERVICE/operation/OPERATION only")
 	}
-	var out []match
-	for _, s := range q.candidates {
+	return q.matches(printable(strings.Join(p[1:], "/")), func(s *service) (*operation, Protocol, map[string]any, error) {
 		op := s.operations[p[3]]
 		if op == nil || s.data.TargetPrefix != p[1] || !s.speaks(CBOR) {
-			continue
+			return nil, "", nil, nil
 		}
 		body, err := q.seen(op.Name)
 		if err != nil {
-			return nil, err
+			return op, "", nil, err
 		}
 		if len(body) > 0 && q.media != "application/cbor" {
-			return nil, refuse("content-type", s.head.ID+" does not take a body of type "+printable(q.media))
+			return op, "", nil, refuse("content-type", s.head.ID+" does not take a body of type "+printable(q.media))
 		}
 		params, err := decodeCBOR(s, op.Input-1, body)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, match{service: s, op: op, protocol: CBOR, params: params})
-	}
-	if len(out) == 0 {
-		return nil, refuse("unknown-operation", "no service that signs as "+printable(q.where.Service)+" has the operation "+printable(strings.Join(p[1:], "/")))
-	}
-	return out, nil
+		return op, CBOR, params, err
+	})
 }
 
 // cborMode reads CBOR strictly (RFC 8949): no duplicate keys, UTF-8 only.

@@ -19,30 +19,21 @@ func (q *request) findForm() ([]match, error) {
 		return nil, err
 	}
 	action, version := fields.take("Action"), fields.take("Version")
-	var out []match
-	for _, s := range q.candidates {
+	return q.matches(printable(action), func(s *service) (*operation, Protocol, map[string]any, error) {
 		op := s.operations[action]
 		if op == nil || !s.speaksForm() {
-			continue
+			return nil, "", nil, nil
 		}
 		if version != s.data.APIVersion {
-			return nil, refuse("api-version", s.head.ID+" "+action+" is known in the API version "+s.data.APIVersion+" only")
+			return op, "", nil, refuse("api-version", s.head.ID+" "+action+" is known in the API version "+s.data.APIVersion+" only")
 		}
 		protocol := Query
 		if s.speaks(EC2) {
 			protocol = EC2
 		}
-		d := formDecoder{shapes: s.data.Shapes, ec2: protocol == EC2}
-		params, err := d.structure(fields, op.Input-1, "")
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, match{service: s, op: op, protocol: protocol, params: params})
-	}
-	if len(out) == 0 {
-		return nil, refuse("unknown-operation", "no service that signs as "+printable(q.where.Service)+" has the operation "+printable(action))
-	}
-	return out, nil
+		params, err := formDecoder{shapes: s.data.Shapes, ec2: protocol == EC2}.structure(fields, op.Input-1, "")
+		return op, protocol, params, err
+	})
 }
 
 // form reads the one form of the request.

@@ -115,41 +115,91 @@ func (q *request) find() ([]match, error) {
 	return nil, refuse("no-operation", "the request names no operation")
 }
 
+// matches asks every candidate whether it knows the request: read returns no
+// operation when it doesn't, and an error when the input does not fit the
+// operation. Services that share a form (rds and neptune) differ in some
+// inputs: those that the input fits count, and if none, the first error.
+func (q *request) matches(name string, read func(*service) (*operation, Protocol, map[string]any, error)) ([]match, error) {
+	var out []match
+	var first error
+	for _, s := range q.candidates {
+		op, protocol, params, err := read(s)
+		switch {
+		case op == nil:
+		case err != nil:
+			if first == nil {
+				first = named(err, s, op)
+			}
+		default:
+			out = append(out, match{service: s, op: op, protocol: protocol, params: params})
+		}
+	}
+	switch {
+	case len(out) > 0:
+		return out, nil
+	case first != nil:
+		return nil, first
+	}
+	return nil, refuse("unknown-operation", "no service that signs as "+printable(q.where.Service)+" has the operation "+name)
+}
+
+// named adds the operation to a refusal.
+func named(err error, s *service, op *operation) error {
+	if r, ok := err.(*Refusal); ok && r.Operation == "" {
+		r.Service, r.Operation = s.head.ID, op.Name
+	}
+	return err
+}
+
 // call turns the matches into one call: several only when they are the same
 // operation name with the same IAM actions in services that share a form.
 func (q *request) call(found []match) (Call, error) {
 	var out Call
-	for i, m := range found {
-		if m.op.Refuse != "" {
-			return Call{}, refuse("refused-operation", m.service.head.ID+" "+m.op.Name+": "+m.op.Refuse)
-		}
-		actions, err := q.actions(m)
-		if err != nil {
-			return Call{}, err
-		}
-		next := Call{
-			Service: m.service.head.ID, Services: []string{m.service.head.ID}, Operation: m.op.Name, Protocol: m.protocol,
-			Region: q.where.Region, Partition: q.where.Partition, Account: q.where.Account,
-			Actions: actions, Params: m.params,
-			VendsCredentials: m.op.Vends, StreamsInput: m.op.StreamsInput, StreamsOutput: m.op.StreamsOutput,
-		}
-		if i == 0 {
+	var first error
+	for _, m := range found {
+		next, err := q.one(m)
+		switch {
+		case m.op.Refuse != "":
+			return Call{}, named(err, m.service, m.op)
+		case err != nil:
+			if first == nil {
+				first = named(err, m.service, m.op)
+			}
+		case out.Operation == "":
 			out = next
-			continue
-		}
-		if !sameMeaning(out, next) {
+		case !sameMeaning(out, next, out.Service == q.where.Service):
 			return Call{}, refuse("ambiguous", "the request has the form of "+out.Service+" "+out.Operation+" and of "+next.Service+" "+next.Operation)
+		default:
+			out.Services = append(out.Services, next.Service)
+			out.VendsCredentials = out.VendsCredentials || next.VendsCredentials
 		}
-		out.Services = append(out.Services, next.Service)
-		out.VendsCredentials = out.VendsCredentials || next.VendsCredentials
+	}
+	if out.Operation == "" {
+		return Call{}, first
 	}
 	return out, nil
 }
 
-func sameMeaning(a, b Call) bool {
+func (q *request) one(m match) (Call, error) {
+	if m.op.Refuse != "" {
+		return Call{}, refuse("refused-operation", m.service.head.ID+" "+m.op.Name+": "+m.op.Refuse)
+	}
+	actions, err := q.actions(m)
+	return Call{
+		Service: m.service.head.ID, Services: []string{m.service.head.ID}, Operation: m.op.Name, Protocol: m.protocol,
+		Region: q.where.Region, Partition: q.where.Partition, Account: q.where.Account,
+		Actions: actions, Params: m.params,
+		VendsCredentials: m.op.Vends, StreamsInput: m.op.StreamsInput, StreamsOutput: m.op.StreamsOutput,
+	}, err
+}
+
+// sameMeaning reports whether two services read the request alike. The service
+// that the signature names knows best what its own parameters name; for any
+// other the resources must be the same too.
+func sameMeaning(a, b Call, own bool) bool {
 	return a.Operation == b.Operation && a.StreamsInput == b.StreamsInput && a.StreamsOutput == b.StreamsOutput &&
 		slices.EqualFunc(a.Actions, b.Actions, func(x, y Action) bool {
-			return x.Name == y.Name && slices.EqualFunc(x.Resources, y.Resources, func(r, s Resource) bool { return r.ARN == s.ARN })
+			return x.Name == y.Name && (own || slices.EqualFunc(x.Resources, y.Resources, func(r, s Resource) bool { return r.ARN == s.ARN }))
 		})
 }
 

@@ -18,29 +18,21 @@ func (q *request) findJSON() ([]match, error) {
 		return nil, refuse("unknown-operation", "X-Amz-Target names no operation")
 	}
 	protocol := Protocol("json-" + strings.TrimPrefix(q.media, "application/x-amz-json-"))
-	var out []match
-	for _, s := range q.candidates {
+	return q.matches(printable(q.Headers.Value("x-amz-target")), func(s *service) (*operation, Protocol, map[string]any, error) {
 		op := s.operations[name]
 		if op == nil || s.data.TargetPrefix != prefix || !s.speaks(JSON10) && !s.speaks(JSON11) {
-			continue
+			return nil, "", nil, nil
 		}
 		if !s.speaks(protocol) || !strings.HasPrefix(q.media, "application/x-amz-json-") {
-			return nil, refuse("content-type", s.head.ID+" does not take a body of type "+printable(q.media))
+			return op, "", nil, refuse("content-type", s.head.ID+" does not take a body of type "+printable(q.media))
 		}
 		body, err := q.seen(name)
 		if err != nil {
-			return nil, err
+			return op, "", nil, err
 		}
 		params, err := decodeJSON(s, op.Input-1, body)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, match{service: s, op: op, protocol: protocol, params: params})
-	}
-	if len(out) == 0 {
-		return nil, refuse("unknown-operation", "no service that signs as "+printable(q.where.Service)+" has the operation "+printable(q.Headers.Value("x-amz-target")))
-	}
-	return out, nil
+		return op, protocol, params, err
+	})
 }
 
 func cutLast(s string, sep byte) (before, after string, ok bool) {

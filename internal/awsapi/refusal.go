@@ -11,6 +11,10 @@ var ErrRefused = errors.New("awsapi: the request is not understood")
 type Refusal struct {
 	Rule   string // stable, for records and tests: "unknown-operation"
 	Detail string // one plain sentence for the operator and the agent
+
+	// Service and Operation say what was asked for where that was understood
+	// before the refusal, for the record; else both are "".
+	Service, Operation string
 }
 
 func (e *Refusal) Error() string { return "awsapi: " + e.Rule + ": " + e.Detail }

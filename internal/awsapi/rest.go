@@ -1,6 +1,7 @@
 package awsapi
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -74,30 +75,28 @@ func (q *request) findREST() ([]match, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []match
 	var reason error
-	for _, s := range q.candidates {
+	found, err := q.matches("", func(s *service) (*operation, Protocol, map[string]any, error) {
 		if !s.speaksREST() {
-			continue
+			return nil, "", nil, nil
 		}
 		r, err := q.route(s)
 		if err != nil {
-			reason = err
-			continue
+			if reason == nil {
+				reason = err // the service that the signature names speaks first
+			}
+			return nil, "", nil, nil
 		}
 		if id != "" && id != r.op.Name {
-			return nil, refuse("two-protocols", "x-id names another operation than the request's form")
+			return r.op, "", nil, refuse("two-protocols", "x-id names another operation than the request's form")
 		}
 		params, err := q.bind(s, r)
-		if err != nil {
-			return nil, err
-		}
-		out = append(out, match{service: s, op: r.op, protocol: s.restProtocol(), params: params})
+		return r.op, s.restProtocol(), params, err
+	})
+	if reason != nil && errors.Is(err, &Refusal{Rule: "unknown-operation"}) {
+		err = reason
 	}
-	if len(out) == 0 {
-		return nil, reason
-	}
-	return out, nil
+	return found, err
 }
 
 func (s *service) restProtocol() Protocol {
@@ -181,7 +180,7 @@ func (r *route) fits(path []string) bool {
 		case s.greedy:
 			// The greedy label takes what the segments after it leave over.
 			rest := len(r.segments) - i - 1
-			return len(path)-i > rest && strings.Join(path[i:len(path)-rest], "/") != "" && fitsTail(r.segments[i+1:], path[len(path)-rest:])
+			return len(path)-i > rest && (len(path)-i > rest+1 || path[i] != "") && fitsTail(r.segments[i+1:], path[len(path)-rest:])
 		case s.label && path[i] == "", !s.label && path[i] != s.text:
 			return false
 		}
@@ -266,7 +265,7 @@ func knowsHeader(members []model.Member, name string) bool {
 // belong to the signature, the payload's framing or the SDK.
 var generalHeaders = []string{
 	"x-amz-date", "x-amz-content-sha256", "x-amz-security-token", "x-amz-user-agent", "x-amz-te", "x-amz-trailer",
-	"x-amz-decoded-content-length", "x-amz-sdk-checksum-algorithm", "x-amz-checksum-mode",
+	"x-amz-decoded-content-length", "x-amz-sdk-checksum-algorithm", "x-amz-checksum-mode", "x-amz-glacier-version",
 }
 
 func generalHeader(name string) bool {

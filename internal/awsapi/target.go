@@ -53,11 +53,8 @@ func splitTarget(r *wire.Request) (target, error) {
 }
 
 func (t *target) parseQuery(raw string) error {
-	if strings.ContainsAny(raw, "+;?") {
-		// '+' and ';' are read in two ways; a second '?' in the keys of form tools
-		if strings.ContainsAny(raw, "+;") {
-			return refuse("query", "the query holds a raw + or ;, which servers read in more than one way: percent-encode it")
-		}
+	if strings.ContainsAny(raw, "+;") {
+		return refuse("query", "the query holds a raw + or ;, which servers read in more than one way: percent-encode it")
 	}
 	for _, part := range strings.Split(raw, "&") {
 		k, v, has := strings.Cut(part, "=")
@@ -104,6 +101,9 @@ func (t *target) has(key string) bool {
 // plainPath refuses what path normalisers would change or strip: dot segments,
 // path parameters, empty segments within, and encoded separators of them.
 func (t *target) plainPath() error {
+	if !strings.ContainsAny(t.path, "%.;") {
+		return nil
+	}
 	plain, err := percentDecode(t.path)
 	if err != nil {
 		return refuse("path", "the path is not valid percent-encoded UTF-8")

