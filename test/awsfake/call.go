@@ -1,0 +1,103 @@
+package awsfake
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+)
+
+// Call is one request while it is answered.
+type Call struct {
+	Request // the head; of the body see Server.Requests
+
+	server *Server
+	kept   *Request // guarded by server.mu
+	tcp    net.Conn
+	conn   net.Conn
+	in     *reader
+	next   func() ([]byte, error)
+	sum    hash.Hash
+	over   bool
+	closed bool
+}
+
+func (c *Call) body() {
+	c.next, c.sum = c.in.body(c.Framing), sha256.New()
+}
+
+// ReadBody reads the body to its end and reports whether it had one, as its
+// framing says.
+func (c *Call) ReadBody() bool { return c.ReadSome(1<<63 - 1) }
+
+// ReadSome reads until n bytes of the body have arrived, or its end, and
+// reports whether that was reached.
+func (c *Call) ReadSome(n int64) bool {
+	for c.kept.Length < n && !c.over {
+		piece, err := c.next()
+		c.take(piece, err)
+	}
+	return c.kept.Length >= n || c.kept.Whole
+}
+
+func (c *Call) take(piece []byte, err error) {
+	c.sum.Write(piece)
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	c.kept.Length += int64(len(piece))
+	room := max(0, c.server.config.Keep-len(c.kept.Body))
+	c.kept.Body = append(c.kept.Body, piece[:min(len(piece), room)]...)
+	if err != nil {
+		c.over = true
+		c.kept.Whole = errors.Is(err, errOver)
+		c.kept.SHA256 = hex.EncodeToString(c.sum.Sum(nil))
+	}
+}
+
+// Write sends raw bytes.
+func (c *Call) Write(raw string) {
+	if _, err := io.WriteString(c.conn, raw); err != nil {
+		c.closed = true
+	}
+}
+
+// Reply sends a whole answer with a content-length. A header is "name: value".
+func (c *Call) Reply(status int, body string, headers ...string) {
+	c.Head(status, append(headers, fmt.Sprint("content-length: ", len(body)))...)
+	if c.Method != http.MethodHead {
+		c.Write(body)
+	}
+}
+
+// ReplyChunked sends a whole answer, each piece a chunk.
+func (c *Call) ReplyChunked(status int, pieces []string, headers ...string) {
+	c.Head(status, append(headers, "transfer-encoding: chunked")...)
+	for _, p := range pieces {
+		c.Write(fmt.Sprintf("%x\r\n%s\r\n", len(p), p))
+	}
+	c.Write("0\r\n\r\n")
+}
+
+// Head sends a status line and headers.
+func (c *Call) Head(status int, headers ...string) {
+	c.Write(fmt.Sprintf("HTTP/1.1 %d %s\r\n%s\r\n\r\n", status, http.StatusText(status), strings.Join(headers, "\r\n")))
+}
+
+// Reset ends the connection by a TCP reset.
+func (c *Call) Reset() {
+	if tcp, ok := c.tcp.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0)
+	}
+	c.Close()
+}
+
+// Close ends the connection.
+func (c *Call) Close() {
+	_ = c.tcp.Close()
+	c.closed = true
+}
