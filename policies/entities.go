@@ -1,0 +1,167 @@
+package policies
+
+import (
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/cedar-policy/cedar-go/types"
+
+	"github.com/credence-gateway/credence/internal/awsapi"
+	"github.com/credence-gateway/credence/internal/identity"
+)
+
+// world is the entities of one decision: a few of its own over the model's
+// actions.
+type world struct {
+	own  []types.Entity
+	base types.EntityMap
+}
+
+// Get returns an entity.
+func (w *world) Get(uid types.EntityUID) (types.Entity, bool) {
+	for i := range w.own {
+		if w.own[i].UID == uid {
+			return w.own[i], true
+		}
+	}
+	e, ok := w.base[uid]
+	return e, ok
+}
+
+// agent adds the principal and returns it with its groups, which are all its
+// ancestors.
+func (w *world) agent(p identity.Principal) []types.EntityUID {
+	chain := []types.EntityUID{types.NewEntityUID(typeAgent, types.String(p.ID()))}
+	for _, g := range p.GroupIDs() {
+		chain = append(chain, types.NewEntityUID(typeGroup, types.String(g)))
+	}
+	w.own = append(w.own, types.Entity{
+		UID: chain[0], Parents: types.NewEntityUIDSet(chain[1:]...),
+		Attributes: types.NewRecord(types.RecordMap{"issuer": types.String(p.Issuer), "subject": types.String(p.Subject)}),
+	})
+	return chain
+}
+
+// lineage returns an action and all its ancestors.
+func (m *model) lineage(action types.EntityUID) []types.EntityUID {
+	list := []types.EntityUID{action}
+	for i := 0; i < len(list); i++ {
+		for parent := range m.actions[list[i]].Parents.All() {
+			list = append(list, parent)
+		}
+	}
+	return list
+}
+
+// resource adds a resource with what encloses it and returns it. A resource
+// that the request does not tell the type of gets the usual one of its action,
+// so that the policies' attributes are there. The second result is false for a
+// type that the model does not have.
+func (m *model) resource(w *world, action types.EntityUID, c *awsapi.Call, r *awsapi.Resource) (types.EntityUID, bool) {
+	account := types.NewEntityUID(typeAccount, types.String(accountOf(r.ARN, c.Account)))
+	k, ok := m.kinds[kindKey{r.Prefix, r.Type}]
+	if r.Type == "" {
+		k, ok = m.usual[action], true
+	}
+	if !ok {
+		return types.EntityUID{}, false
+	}
+	if k == nil {
+		return w.add(typeResource, r.ARN, nil, c, r, account), true
+	}
+	parents := []types.EntityUID{account}
+	if k.container != nil {
+		outer := *r
+		outer.ARN = k.container.arn(c, r)
+		parents = append(parents, w.add(k.container.cedar, outer.ARN, k.container.attributes(), c, &outer, account))
+	}
+	return w.add(k.cedar, r.ARN, k.attributes(), c, r, parents...), true
+}
+
+func (w *world) add(t types.EntityType, arn string, vars []string, c *awsapi.Call, r *awsapi.Resource, parents ...types.EntityUID) types.EntityUID {
+	uid := types.NewEntityUID(t, types.String(arn))
+	attributes := types.RecordMap{
+		"arn": types.String(arn), "account": parents[0].ID, "region": types.String(part(arn, 3, c.Region)),
+		"partition": types.String(part(arn, 1, c.Partition)), "service": types.String(r.Prefix), "wildcard": types.Boolean(r.Wildcard),
+	}
+	for _, v := range vars {
+		attributes[types.String(v)] = types.String(orStar(r.Vars[v]))
+	}
+	w.own = append(w.own, types.Entity{UID: uid, Parents: types.NewEntityUIDSet(parents...), Attributes: types.NewRecord(attributes)})
+	return uid
+}
+
+func orStar(s string) string {
+	if s == "" {
+		return "*"
+	}
+	return s
+}
+
+// part returns a part of an ARN, or otherwise when the ARN leaves it empty.
+func part(arn string, n int, otherwise string) string {
+	for range n {
+		_, rest, ok := strings.Cut(arn, ":")
+		if !ok {
+			return otherwise
+		}
+		arn = rest
+	}
+	value, _, _ := strings.Cut(arn, ":")
+	if value == "" || value == "*" {
+		return otherwise
+	}
+	return value
+}
+
+func accountOf(arn, otherwise string) string { return part(arn, 4, otherwise) }
+
+// arn fills a container's ARN pattern from the variables of what it contains.
+func (k *kind) arn(c *awsapi.Call, r *awsapi.Resource) string {
+	var b strings.Builder
+	rest, next := k.pattern, 0
+	for {
+		literal, tail, ok := strings.Cut(rest, "${")
+		b.WriteString(literal)
+		if !ok {
+			return b.String()
+		}
+		name, after, _ := strings.Cut(tail, "}")
+		rest = after
+		switch name {
+		case "Partition":
+			b.WriteString(part(r.ARN, 1, c.Partition))
+		case "Region":
+			b.WriteString(part(r.ARN, 3, c.Region))
+		case "Account":
+			b.WriteString(accountOf(r.ARN, c.Account))
+		default:
+			if next < len(k.vars) {
+				b.WriteString(orStar(r.Vars[k.vars[next]]))
+			}
+			next++
+		}
+	}
+}
+
+// context is the part of a decision that is the same for every pair.
+func (f *Facts) context() types.Record {
+	return types.NewRecord(types.RecordMap{
+		"session": types.NewRecord(types.RecordMap{
+			"id": types.String(f.SessionID), "role": types.String(f.Role), "age": types.Long(max(0, f.Now.Sub(f.Issued)/time.Second)),
+		}),
+		"now":      types.NewDatetime(f.Now),
+		"sourceIp": address(f.Source),
+	})
+}
+
+// address is the agent's address; 0.0.0.0, which no network holds, when it is
+// not known.
+func address(a netip.Addr) types.IPAddr {
+	if !a.IsValid() {
+		a = netip.IPv4Unspecified()
+	}
+	a = a.Unmap().WithZone("")
+	return types.IPAddr(netip.PrefixFrom(a, a.BitLen()))
+}

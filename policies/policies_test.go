@@ -1,0 +1,386 @@
+package policies_test
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/credence-gateway/credence/internal/awsapi"
+	"github.com/credence-gateway/credence/internal/identity"
+	"github.com/credence-gateway/credence/policies"
+)
+
+var catalog = sync.OnceValue(func() *awsapi.Catalog {
+	c, err := awsapi.Load()
+	if err != nil {
+		panic(err)
+	}
+	return c
+})
+
+// small is a catalog of a few actions, for tests that need no more and many
+// engines.
+type small struct{}
+
+func (small) Actions() ([]awsapi.ActionInfo, error) {
+	return []awsapi.ActionInfo{
+		{Name: "s3:GetObject", Prefix: "s3", Access: awsapi.Read, Types: []string{"object"}},
+		{Name: "s3:PutObject", Prefix: "s3", Access: awsapi.Write, Types: []string{"object"}},
+		{Name: "s3:ListBucket", Prefix: "s3", Access: awsapi.List, Types: []string{"bucket"}},
+		{Name: "s3:ListAllMyBuckets", Prefix: "s3", Access: awsapi.List},
+		{Name: "iam:CreateAccessKey", Prefix: "iam", Access: awsapi.Permissions, Types: []string{"user"}, Escalates: true},
+	}, nil
+}
+
+func (small) ResourceTypes() ([]awsapi.ResourceType, error) {
+	return []awsapi.ResourceType{
+		{Prefix: "s3", Type: "bucket", ARN: "arn:${Partition}:s3:::${BucketName}", Vars: []string{"bucket"}},
+		{Prefix: "s3", Type: "object", ARN: "arn:${Partition}:s3:::${BucketName}/${ObjectName}", Vars: []string{"bucket", "key"}},
+		{Prefix: "iam", Type: "user", ARN: "arn:${Partition}:iam::${Account}:user/${UserName}", Vars: []string{"userName"}},
+	}, nil
+}
+
+func write(t testing.TB, dir, name, text string) {
+	t.Helper()
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func engine(t testing.TB, text string) *policies.Engine {
+	t.Helper()
+	dir := t.TempDir()
+	write(t, dir, "p.cedar", text)
+	e, err := policies.New(policies.Config{Dir: dir, Catalog: small{}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+var agent = identity.Principal{Issuer: "corp", Subject: "a", Groups: []string{"agents", "team"}}
+
+func facts(actions ...awsapi.Action) policies.Facts {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	return policies.Facts{
+		Principal: agent, Role: "reader", SessionID: "s", Issued: now.Add(-time.Minute), Now: now, Source: netip.MustParseAddr("10.1.2.3"),
+		Call: awsapi.Call{Service: "s3", Region: "us-east-1", Partition: "aws", Account: "111122223333", Actions: actions},
+	}
+}
+
+func object(action, bucket, key string) awsapi.Action {
+	return awsapi.Action{Name: action, Resources: []awsapi.Resource{{
+		Prefix: "s3", Type: "object", ARN: "arn:aws:s3:::" + bucket + "/" + key, Vars: map[string]string{"bucket": bucket, "key": key},
+	}}}
+}
+
+var (
+	get      = object("s3:GetObject", "reports", "2026/q1")
+	getOld   = object("s3:GetObject", "reports", "2019/q1")
+	put      = object("s3:PutObject", "reports", "2026/q1")
+	buckets  = awsapi.Action{Name: "s3:ListAllMyBuckets", Resources: []awsapi.Resource{{Prefix: "s3", ARN: "*", Wildcard: true}}}
+	unknown  = awsapi.Action{Name: "s3:Invent", Resources: []awsapi.Resource{{Prefix: "s3", ARN: "*", Wildcard: true}}}
+	openEnd  = awsapi.Action{Name: "s3:GetObject", Resources: []awsapi.Resource{{Prefix: "s3", ARN: "*", Wildcard: true}}}
+	nothing  = awsapi.Action{Name: "s3:GetObject"}
+	newKey   = awsapi.Action{Name: "iam:CreateAccessKey", Escalates: true, Resources: []awsapi.Resource{{Prefix: "iam", Type: "user", ARN: "arn:aws:iam::111122223333:user/u", Vars: map[string]string{"userName": "u"}}}}
+	notTyped = awsapi.Action{Name: "s3:GetObject", Resources: []awsapi.Resource{{Prefix: "s3", Type: "moon", ARN: "arn:aws:s3:::moon"}}}
+)
+
+// TestDecide reads like policy: under these policies, is this call allowed?
+func TestDecide(t *testing.T) {
+	const (
+		readReports = `permit (principal, action == AWS::Action::"s3:GetObject", resource is S3::Object) when { resource.bucket == "reports" && resource.key like "2026/*" };`
+		anything    = `permit (principal, action, resource);`
+	)
+	for name, tt := range map[string]struct {
+		policies string
+		call     []awsapi.Action
+		allow    bool
+	}{
+		"nothing is allowed by default":        {`forbid (principal, action == AWS::Action::"s3:PutObject", resource);`, []awsapi.Action{get}, false},
+		"by attributes":                        {readReports, []awsapi.Action{get}, true},
+		"by attributes, another key":           {readReports, []awsapi.Action{getOld}, false},
+		"another action":                       {readReports, []awsapi.Action{put}, false},
+		"every pair must be allowed":           {readReports, []awsapi.Action{get, getOld}, false},
+		"a call of no action":                  {anything, nil, false},
+		"an action on no resource":             {anything, []awsapi.Action{nothing}, false},
+		"an action that is not in the catalog": {anything, []awsapi.Action{unknown}, false},
+		"a type that is not in the catalog":    {anything, []awsapi.Action{notTyped}, false},
+		"no resource type":                     {anything, []awsapi.Action{buckets}, true},
+		"by group":                             {`permit (principal in Credence::Group::"corp|team", action, resource);`, []awsapi.Action{get}, true},
+		"a group of another issuer":            {`permit (principal in Credence::Group::"evil|team", action, resource);`, []awsapi.Action{get}, false},
+		"by name":                              {`permit (principal == Credence::Agent::"corp|a", action, resource);`, []awsapi.Action{get}, true},
+		"by type and group":                    {`permit (principal is Credence::Agent in Credence::Group::"corp|team", action, resource);`, []awsapi.Action{get}, true},
+		"by service":                           {`permit (principal, action in AWS::Action::"s3:*", resource);`, []awsapi.Action{put}, true},
+		"by service and level":                 {`permit (principal, action in AWS::Action::"s3:Read", resource);`, []awsapi.Action{get}, true},
+		"by level, not that one":               {`permit (principal, action in AWS::Action::"Read", resource);`, []awsapi.Action{put}, false},
+		"by one of a list":                     {`permit (principal, action in [AWS::Action::"List", AWS::Action::"Write"], resource);`, []awsapi.Action{put}, true},
+		"by container":                         {`permit (principal, action, resource in S3::Bucket::"arn:aws:s3:::reports");`, []awsapi.Action{get}, true},
+		"by another container":                 {`permit (principal, action, resource in S3::Bucket::"arn:aws:s3:::report");`, []awsapi.Action{get}, false},
+		"by account":                           {`permit (principal, action, resource in AWS::Account::"111122223333");`, []awsapi.Action{get}, true},
+		"by region and partition":              {`permit (principal, action in AWS::Action::"s3:*", resource) when { resource.region == "us-east-1" && resource.partition == "aws" && resource.account == "111122223333" };`, []awsapi.Action{get, buckets}, true},
+		"a forbid wins":                        {anything + `forbid (principal, action in AWS::Action::"Write", resource);`, []awsapi.Action{put}, false},
+		"wildcards are explicit":               {anything + `forbid (principal, action, resource is S3::Object) when { resource.wildcard };`, []awsapi.Action{openEnd}, false},
+		"an open key is not a given key":       {readReports, []awsapi.Action{openEnd}, false},
+		"by network":                           {`permit (principal, action, resource) when { context.sourceIp.isInRange(ip("10.0.0.0/8")) };`, []awsapi.Action{get}, true},
+		"by another network":                   {`permit (principal, action, resource) when { context.sourceIp.isInRange(ip("192.168.0.0/16")) };`, []awsapi.Action{get}, false},
+		"by session":                           {`permit (principal, action in AWS::Action::"s3:*", resource) when { context.session.role == "reader" && context.session.age < 120 };`, []awsapi.Action{get}, true},
+		"by an older session":                  {`permit (principal, action in AWS::Action::"s3:*", resource) when { context.session.age < 30 };`, []awsapi.Action{get}, false},
+		"in the session's role":                {`@role("reader") permit (principal, action, resource);`, []awsapi.Action{get}, true},
+		"in another role":                      {`@role("writer") permit (principal, action, resource);`, []awsapi.Action{get}, false},
+		"an error in a forbid denies":          {anything + `forbid (principal, action in AWS::Action::"s3:*", resource) when { context.session.age + 9223372036854775807 > 0 };`, []awsapi.Action{get}, false},
+		"an escalation by a group":             {`permit (principal, action in AWS::Action::"iam:*", resource);`, []awsapi.Action{newKey}, false},
+		"an escalation by anything":            {anything, []awsapi.Action{newKey}, false},
+		"an escalation by name":                {`permit (principal, action == AWS::Action::"iam:CreateAccessKey", resource);`, []awsapi.Action{newKey}, true},
+		"an escalation by name in a list":      {`permit (principal, action in [AWS::Action::"s3:*", AWS::Action::"iam:CreateAccessKey"], resource);`, []awsapi.Action{newKey}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := engine(t, tt.policies).Decide(facts(tt.call...))
+			if d.Allow != tt.allow {
+				t.Errorf("allow = %t: %+v", d.Allow, d)
+			}
+			if !d.Allow && d.Denied == "" && len(d.Errors) == 0 {
+				t.Errorf("a denial without a reason: %+v", d)
+			}
+		})
+	}
+}
+
+func TestObligationsStrictestWins(t *testing.T) {
+	d := engine(t, `
+@id("wide") @narrow("service") @duration("2h") permit (principal, action in AWS::Action::"s3:*", resource);
+@id("tight") @narrow("exact") @record("full") @duration("20m") permit (principal, action == AWS::Action::"s3:GetObject", resource);
+`).Decide(facts(get))
+	want := policies.Decision{
+		Allow: true, Reasons: []string{"tight", "wide"}, Narrow: policies.NarrowExact, Record: policies.RecordFull, Duration: 20 * time.Minute, Set: d.Set,
+	}
+	if diff := cmp.Diff(want, d); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestDefaultsOfObligations(t *testing.T) {
+	d := engine(t, `permit (principal, action in AWS::Action::"s3:*", resource);`).Decide(facts(get))
+	if d.Narrow != policies.NarrowContainer || d.Record != policies.RecordMeta || d.Duration != 0 || !slices.Equal(d.Reasons, []string{"p.cedar:1"}) {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestAdvice(t *testing.T) {
+	e := engine(t, `
+@advice("only 2026") permit (principal, action == AWS::Action::"s3:GetObject", resource is S3::Object) when { resource.key like "2026/*" };
+@advice("nobody writes") forbid (principal, action == AWS::Action::"s3:PutObject", resource);
+@advice("not about this") permit (principal == Credence::Agent::"corp|b", action, resource);
+`)
+	if d := e.Decide(facts(getOld)); d.Advice != "only 2026" || d.Denied != "s3:GetObject on arn:aws:s3:::reports/2019/q1" {
+		t.Errorf("%+v", d)
+	}
+	if d := e.Decide(facts(put)); d.Advice != "nobody writes" {
+		t.Errorf("%+v", d)
+	}
+}
+
+func TestMayOpen(t *testing.T) {
+	e := engine(t, `@duration("30m") permit (principal in Credence::Group::"corp|agents", action == Credence::Action::"OpenSession", resource == Credence::Role::"reader") when { context.sourceIp.isLoopback() };`)
+	loop, far := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.1")
+	now := time.Unix(0, 0)
+	if d := e.MayOpen(agent, "reader", "1", loop, now); !d.Allow || d.Duration != 30*time.Minute {
+		t.Errorf("%+v", d)
+	}
+	for name, d := range map[string]policies.Decision{
+		"another role": e.MayOpen(agent, "writer", "1", loop, now), "from afar": e.MayOpen(agent, "reader", "1", far, now),
+		"unknown address": e.MayOpen(agent, "reader", "1", netip.Addr{}, now),
+		"a stranger":      e.MayOpen(identity.Principal{Issuer: "corp", Subject: "x"}, "reader", "1", loop, now),
+	} {
+		if d.Allow {
+			t.Error(name, "may open")
+		}
+	}
+}
+
+// TestBadSets: the message names the place and the way out.
+func TestBadSets(t *testing.T) {
+	for name, tt := range map[string]struct{ text, want string }{
+		"syntax":            {"permit (principal, action, resource)", "p.cedar:"},
+		"unknown action":    {`permit (principal, action == AWS::Action::"s3:GetObjekt", resource);`, `did you mean "s3:GetObject"?`},
+		"unknown group":     {`permit (principal, action in AWS::Action::"s3:Reed", resource);`, `did you mean "s3:Read"?`},
+		"unknown type":      {`permit (principal, action, resource is S3::Objekt);`, `did you mean "S3::Object"?`},
+		"unknown attribute": {`permit (principal, action, resource is S3::Object) when { resource.buckt == "x" };`, `did you mean "bucket"?`},
+		"wrong kind":        {`permit (principal, action, resource is S3::Object) when { resource.bucket == 1 };`, "p.cedar:1:1"},
+		"another's key":     {`permit (principal, action == AWS::Action::"s3:ListBucket", resource) when { resource.key == "x" };`, "resource is S3::Bucket"},
+		"annotation":        {`@recrod("full") permit (principal, action, resource);`, `p.cedar:1:1: there is no annotation @recrod: did you mean "record"?`},
+		"annotation value":  {`@record("most") permit (principal, action, resource);`, `@record("most") is unknown: known are full, meta`},
+		"narrow value":      {`@narrow("exakt") permit (principal, action, resource);`, `did you mean "exact"?`},
+		"duration":          {`@duration("1m") permit (principal, action, resource);`, `is not between`},
+		"no such duration":  {`@duration("soon") permit (principal, action, resource);`, `is not between`},
+		"same id twice":     {`@id("x") permit (principal, action, resource); @id("x") permit (principal, action, resource);`, `the @id "x" is used twice`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, "p.cedar", tt.text)
+			_, err := policies.New(policies.Config{Dir: dir, Catalog: small{}})
+			if err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("got  %v\nwant %s", err, tt.want)
+			}
+			if _, again := policies.Check(dir, small{}); again == nil {
+				t.Error("Check finds nothing")
+			}
+		})
+	}
+}
+
+func TestEmptyFolderRefused(t *testing.T) {
+	if _, err := policies.New(policies.Config{Dir: t.TempDir(), Catalog: small{}}); err == nil {
+		t.Error("accepted")
+	}
+}
+
+func TestReloadKeepsTheLastGoodSet(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "p.cedar", `permit (principal, action, resource);`)
+	var told []string
+	e, err := policies.New(policies.Config{Dir: dir, Catalog: small{}, OnLoad: func(_ string, n int, err error) {
+		told = append(told, fmt.Sprint(n, err == nil))
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	good := e.Hash()
+	write(t, dir, "q.cedar", `permit (`)
+	for range 2 {
+		if _, err := e.Reload(); err == nil && len(told) == 1 {
+			t.Error("a bad set was taken")
+		}
+	}
+	if e.Hash() != good || !e.Decide(facts(get)).Allow {
+		t.Error("the last good set is gone")
+	}
+	write(t, dir, "q.cedar", `forbid (principal, action, resource);`)
+	if _, err := e.Reload(); err != nil {
+		t.Fatal(err)
+	}
+	if e.Hash() == good || e.Decide(facts(get)).Allow {
+		t.Error("the new set is not in force")
+	}
+	if diff := cmp.Diff([]string{"1 true", "0 false", "2 true"}, told); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestWatchSeesSwappedFolder(t *testing.T) {
+	base := t.TempDir()
+	for _, d := range []string{"a", "b"} {
+		if err := os.Mkdir(filepath.Join(base, d), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(t, base, "a/p.cedar", `permit (principal, action, resource);`)
+	write(t, base, "b/p.cedar", `forbid (principal, action, resource);`)
+	link := filepath.Join(base, "now")
+	if err := os.Symlink("a", link); err != nil {
+		t.Fatal(err)
+	}
+	loaded := make(chan struct{}, 8)
+	e, err := policies.New(policies.Config{Dir: link, Catalog: small{}, Every: 10 * time.Millisecond, OnLoad: func(string, int, error) { loaded <- struct{}{} }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-loaded
+	go e.Watch(t.Context())
+	if err := os.Symlink("b", link+"2"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(link+"2", link); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-loaded:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the swap was not seen")
+	}
+	if e.Decide(facts(get)).Allow {
+		t.Error("the old set still decides")
+	}
+}
+
+// TestStarter: what `init` writes validates against the whole catalog and does
+// what its comments say.
+func TestStarter(t *testing.T) {
+	text, err := policies.Starter("corp")
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	write(t, dir, "agents.cedar", string(text))
+	e, err := policies.New(policies.Config{Dir: dir, Catalog: catalog()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		call  awsapi.Action
+		allow bool
+	}{{get, true}, {put, true}, {getOld, false}, {buckets, true}, {object("s3:DeleteObject", "reports", "2026/q1"), false}} {
+		if d := e.Decide(facts(tt.call)); d.Allow != tt.allow {
+			t.Errorf("%s: %+v", tt.call.Name, d)
+		}
+	}
+	if !e.MayOpen(agent, "agent", "1", netip.Addr{}, time.Now()).Allow {
+		t.Error("agents can't open sessions")
+	}
+}
+
+// TestSliceEqualsScan: what the index leaves out could not have matched.
+func TestSliceEqualsScan(t *testing.T) {
+	rnd := rand.New(rand.NewPCG(1, 2))
+	pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
+	for round := range 60 {
+		var b strings.Builder
+		for range 1 + rnd.IntN(12) {
+			fmt.Fprintf(&b, "%s (%s, %s, %s);\n", pick("permit", "permit", "permit", "forbid"),
+				pick("principal", `principal == Credence::Agent::"corp|a"`, `principal == Credence::Agent::"corp|b"`, `principal in Credence::Group::"corp|team"`,
+					`principal in Credence::Group::"corp|other"`, "principal is Credence::Agent", `principal is Credence::Agent in Credence::Group::"corp|agents"`),
+				pick("action", `action == AWS::Action::"s3:GetObject"`, `action in AWS::Action::"s3:Read"`, `action in AWS::Action::"Write"`,
+					`action in [AWS::Action::"s3:PutObject", AWS::Action::"List"]`, `action in [AWS::Action::"s3:*", AWS::Action::"s3:GetObject"]`),
+				pick("resource", "resource is S3::Object", `resource in S3::Bucket::"arn:aws:s3:::reports"`))
+		}
+		dir := t.TempDir()
+		write(t, dir, "p.cedar", b.String())
+		e, err := policies.New(policies.Config{Dir: dir, Catalog: small{}})
+		if err != nil {
+			continue // a combination that can never apply
+		}
+		for _, call := range []awsapi.Action{get, put, getOld, buckets, openEnd} {
+			if diff := cmp.Diff(e.Scan(facts(call)), e.Decide(facts(call))); diff != "" {
+				t.Fatalf("round %d, %s, under\n%s%s", round, call.Name, b.String(), diff)
+			}
+		}
+	}
+}
+
+func benchmark(b *testing.B, n int) {
+	var text strings.Builder
+	for i := range n {
+		fmt.Fprintf(&text, "permit (principal == Credence::Agent::\"corp|%d\", action == AWS::Action::\"s3:GetObject\", resource is S3::Object) when { resource.bucket == \"b%d\" };\n", i, i)
+	}
+	text.WriteString(`permit (principal in Credence::Group::"corp|team", action in AWS::Action::"s3:*", resource is S3::Object) when { resource.bucket == "reports" };`)
+	e := engine(b, text.String())
+	f := facts(get)
+	b.ReportAllocs()
+	for b.Loop() {
+		if !e.Decide(f).Allow {
+			b.Fatal("denied")
+		}
+	}
+}
+
+func BenchmarkDecide10(b *testing.B)    { benchmark(b, 10) }
+func BenchmarkDecide10000(b *testing.B) { benchmark(b, 10_000) }
