@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Errors of Confirm. All of them mean: refuse; there is no broader credential
+// Errors of Confirm and Lookup. All of them mean: refuse; there is no broader credential
 // to fall back to.
 var (
 	// ErrThrottled: STS throttles this account and Region, or the gateway's
@@ -22,6 +22,9 @@ var (
 	ErrTooLarge = errors.New("mint: the session policy does not fit into STS's limits")
 	// ErrForgotten: the session was ended while its credential was fetched.
 	ErrForgotten = errors.New("mint: the session has ended")
+	// ErrGone: Lookup found nothing; the credential has expired, was dropped or
+	// was for one call and taken already. Callers of Lookup return it.
+	ErrGone = errors.New("mint: the credential is not held any more")
 	// ErrNarrowing: the narrowing is not complete. A fault of the gateway.
 	ErrNarrowing = errors.New("mint: the narrowing is not complete")
 )

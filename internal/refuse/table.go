@@ -156,6 +156,8 @@ var table = []row{
 	{mint.ErrTooLarge, Answer{"sts-policy-size", 403, accessDenied, "The call names more resources than fit into one narrowed AWS credential: send several smaller calls.", 0}},
 	{mint.ErrForgotten, Answer{"session-revoked", 403, expiredToken, "The session was ended: log in again if you still may.", 0}},
 
+	{mint.ErrGone, Answer{"credential-gone", 503, serviceUnavailable, again, time.Second}},
+
 	// audit.
 	{audit.ErrPoisoned, Answer{"record-poisoned", 503, serviceUnavailable, notReady, 2 * time.Second}},
 	{audit.ErrLowDisk, Answer{"record-disk", 503, serviceUnavailable, notReady, 5 * time.Second}},

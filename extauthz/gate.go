@@ -1,0 +1,234 @@
+// Package extauthz is the door in: Envoy's external authorization, which
+// decides on every call before a byte of it is forwarded.
+//
+// Gate.Admit is the whole of it, in steps; the first that fails refuses, and
+// nothing is left out on the way:
+//
+//  1. identify: the SigV4 signature is recomputed over the bytes as received,
+//     with the secret of the session that the key and its token open. Nothing
+//     of a request counts before that.
+//  2. understand: the catalog says which operation it is, on which resources.
+//     What it does not know is refused by name, and so is the second use of a
+//     mutating call's signature.
+//  3. decide: policy allows every action on every resource, or the call is
+//     refused. Operations that hand out AWS credentials are always refused.
+//  4. narrow: STS gives a credential that reaches just what was allowed, or
+//     one that was given before is still good.
+//  5. record: call.begin is durable. Only then the grant leaves, which the
+//     door out redeems.
+//
+// Every refusal is recorded before it is answered: one decision.deny each when
+// the session is proven, up to a rate; strangers, and what is above the rate,
+// are counted in refused.summary by rule and network.
+//
+// The package translates protobuf in server.go alone.
+package extauthz
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/internal/awsapi"
+	"github.com/credence-gateway/credence/internal/envoymsg"
+	"github.com/credence-gateway/credence/internal/grant"
+	"github.com/credence-gateway/credence/internal/mint"
+	"github.com/credence-gateway/credence/internal/refuse"
+	"github.com/credence-gateway/credence/internal/secret"
+	"github.com/credence-gateway/credence/internal/session"
+	"github.com/credence-gateway/credence/internal/sigv4"
+	"github.com/credence-gateway/credence/internal/wire"
+	"github.com/credence-gateway/credence/policies"
+)
+
+// Config is what the gate needs. All functions must be safe for concurrent
+// use; those without a default must be set.
+type Config struct {
+	// Open returns the session of a gateway key and its token, and the secret
+	// that it signs with: session.Keeper.Open.
+	Open func(accessKeyID, token string) (session.Session, secret.Secret, error)
+	// Catalog understands requests.
+	Catalog *awsapi.Catalog
+	// Role finds a role by credence's name.
+	Role func(name string) (RoleInfo, bool)
+	// Upstream says where a service's calls go: awsapi.Directory.Upstream.
+	Upstream func(connection, service, region string) (awsapi.Upstream, awsapi.SigningScope, error)
+	// Decide decides by policy: policies.Engine.Decide.
+	Decide func(policies.Facts) policies.Decision
+	// Confirm makes sure that a credential is at hand: mint.Mint.Confirm.
+	Confirm func(context.Context, mint.Narrowing) (mint.Minted, error)
+	// Append writes an event and returns when it is durable: audit.Log.Append.
+	Append func(context.Context, *audit.Event) (audit.Index, error)
+	// Give seals a grant: grant.Grants.Give.
+	Give func(grant.Grant) (string, error)
+	// Fault is told of what an operator must look at: failures of the gateway,
+	// of the log and of STS. Default: nobody.
+	Fault func(error)
+	// Keys caches signing keys. Default: one of 4,096.
+	Keys *sigv4.KeyCache
+	// SessionCalls is how many calls of one session may be decided at a time.
+	// Default 64.
+	SessionCalls int
+	// SessionDenials is how many decision.deny leaves one session gets every
+	// 10 s; more are counted. Default 50.
+	SessionDenials int
+	// Signatures is how many signatures of mutating calls are remembered, at
+	// about 100 bytes each. Default 262,144.
+	Signatures int
+	// Flush is how often counted refusals are written. Default 10 s.
+	Flush time.Duration
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+}
+
+// RoleInfo is what a role of the configuration stands for.
+type RoleInfo struct {
+	mint.Role
+	Account   string // 12 digits
+	Partition string // "" means "aws"
+}
+
+// ErrConfig is returned by New for a Config with a function missing.
+var ErrConfig = errors.New("extauthz: Open, Catalog, Role, Upstream, Decide, Confirm, Append and Give must be set")
+
+func (c *Config) fill() error {
+	if c.Open == nil || c.Catalog == nil || c.Role == nil || c.Upstream == nil || c.Decide == nil ||
+		c.Confirm == nil || c.Append == nil || c.Give == nil {
+		return ErrConfig
+	}
+	if c.Fault == nil {
+		c.Fault = func(error) {}
+	}
+	if c.Keys == nil {
+		c.Keys = sigv4.NewKeyCache(0)
+	}
+	orDefault(&c.SessionCalls, 64)
+	orDefault(&c.SessionDenials, 50)
+	orDefault(&c.Signatures, 1<<18)
+	orDefault(&c.Flush, 10*time.Second)
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	return nil
+}
+
+func orDefault[T int | time.Duration](v *T, value T) {
+	if *v <= 0 {
+		*v = value
+	}
+}
+
+// Gate admits calls. It is safe for concurrent use.
+type Gate struct {
+	cfg        Config
+	signatures *signatures
+	sessions   *sessions
+	refusals   *refusals
+}
+
+// New returns a Gate. It writes counted refusals until Close.
+func New(c Config) (*Gate, error) {
+	if err := c.fill(); err != nil {
+		return nil, err
+	}
+	g := &Gate{cfg: c, signatures: newSignatures(c.Signatures), sessions: newSessions(c.SessionCalls)}
+	g.refusals = newRefusals(&g.cfg)
+	return g, nil
+}
+
+// Close writes what was counted and ends the gate's goroutine.
+func (g *Gate) Close() error { return g.refusals.close() }
+
+// Admission is the outcome of Admit: either a grant with its destination, or a
+// refusal. The zero value is neither and must not be forwarded.
+type Admission struct {
+	Grant       string // sealed; "" means refused
+	Destination envoymsg.Destination
+	Refusal     wire.Response
+}
+
+// steps are the way of a call, in this order. decide calls for no ctx, and the
+// credential is confirmed before the record so that an STS failure is a
+// refusal, not a begun call.
+var steps = [...]func(*call, context.Context) error{
+	(*call).identify,
+	(*call).understand,
+	(*call).decide,
+	(*call).narrow,
+	(*call).record,
+}
+
+// Admit decides on one call. body is what was read of the request's body. Every
+// outcome is recorded before Admit returns.
+func (g *Gate) Admit(ctx context.Context, r *wire.Request, body awsapi.Body) Admission {
+	c := g.newCall(r, body)
+	defer c.leave()
+	for _, step := range steps {
+		if err := step(c, ctx); err != nil {
+			return Admission{Refusal: c.refuse(ctx, err)}
+		}
+	}
+	return Admission{Grant: c.sealed, Destination: c.destination}
+}
+
+// call is one call on its way through the gate. What a step has not reached is
+// zero.
+type call struct {
+	*Gate
+	id    string
+	now   time.Time
+	r     *wire.Request
+	body  awsapi.Body
+	shape awsapi.Shape // of an error answer
+
+	signature sigv4.Signature
+	canonical [32]byte // SHA-256 of the canonical request
+	digest    string   // hex SHA-256 of the body; "" when it was not seen
+	proven    bool     // session is who called
+	entered   bool     // sessions counts this call
+	session   session.Session
+	role      RoleInfo
+
+	aws         awsapi.Call
+	upstream    awsapi.Upstream
+	scope       awsapi.SigningScope
+	payload     string // what the upstream signature declares
+	decision    policies.Decision
+	minted      mint.Minted
+	sealed      string
+	destination envoymsg.Destination
+}
+
+func (g *Gate) newCall(r *wire.Request, body awsapi.Body) *call {
+	now := g.cfg.Now()
+	return &call{Gate: g, id: audit.NewID(now), now: now, r: r, body: body, shape: awsapi.GuessShape(r)}
+}
+
+// leave gives back the place that enter took.
+func (c *call) leave() {
+	if c.entered {
+		c.sessions.leave(c.session.ID)
+	}
+}
+
+// refuse records err and phrases it for the agent. A refusal that can't be
+// recorded is answered by that fault.
+func (c *call) refuse(ctx context.Context, err error) wire.Response {
+	answer := refuse.For(err)
+	if fault := c.recordRefusal(ctx, answer); fault != nil {
+		err, answer = fault, refuse.For(fault)
+	}
+	if answer.Status >= http.StatusInternalServerError || errors.Is(err, mint.ErrRefused) {
+		c.cfg.Fault(err)
+	}
+	return c.render(answer)
+}
+
+// render adds the date, by which SDKs correct their clocks.
+func (c *call) render(answer refuse.Answer) wire.Response {
+	response := refuse.Render(answer, c.shape, c.id)
+	response.Headers = append(response.Headers, wire.Header{Name: "date", Value: c.cfg.Now().UTC().Format(http.TimeFormat)})
+	return response
+}

@@ -1,0 +1,175 @@
+package extauthz
+
+import (
+	"context"
+	"encoding/hex"
+	"time"
+
+	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/internal/awsapi"
+	"github.com/credence-gateway/credence/internal/envoymsg"
+	"github.com/credence-gateway/credence/internal/grant"
+	"github.com/credence-gateway/credence/internal/mint"
+	"github.com/credence-gateway/credence/internal/refuse"
+	"github.com/credence-gateway/credence/internal/sigv4"
+	"github.com/credence-gateway/credence/policies"
+)
+
+// record seals the grant and makes call.begin durable. The grant does not
+// leave before; sealing it first keeps a failure of that out of the log.
+func (c *call) record(ctx context.Context) error {
+	e := c.event(audit.CallBegin)
+	class := grant.None
+	if c.decision.Record == policies.RecordFull {
+		class = grant.Both
+	}
+	e.Upstream = &audit.Upstream{
+		Role: c.minted.RoleARN, SourceIdentity: mint.SourceIdentity(c.session.ID), Level: string(c.minted.Level),
+		Widened: c.minted.Widened, Host: c.upstream.Authority, Class: string(class),
+	}
+	var err error
+	if c.sealed, err = c.cfg.Give(c.grant(e.ID, class)); err != nil {
+		return err
+	}
+	if err := ctx.Err(); err != nil { // the caller has gone: nothing is begun for it
+		return err
+	}
+	if _, err := c.cfg.Append(context.WithoutCancel(ctx), e); err != nil {
+		return err
+	}
+	c.destination = envoymsg.Destination{Service: c.aws.Service, Upstream: c.upstream.Cluster, Class: string(class)}
+	return nil
+}
+
+func (c *call) grant(event string, class grant.Class) grant.Grant {
+	length, err := envoymsg.ContentLength(c.r.Headers)
+	if err != nil {
+		length = -1
+	}
+	record := "meta"
+	if c.decision.Record == policies.RecordFull {
+		record = "full"
+	}
+	return grant.Grant{
+		CallID: c.id, EventID: event, Session: c.session.ID, Class: class,
+		Route: envoymsg.RouteName(c.aws.Service, string(class)), Fingerprint: grant.Fingerprint(c.r), Credential: c.minted.Key,
+		Service: c.aws.Service, Operation: c.aws.Operation, Protocol: string(c.aws.Protocol),
+		SignService: c.scope.Service, SignRegion: c.scope.Region, Authority: c.upstream.Authority,
+		PayloadHash: c.payload, BodySeen: c.body.Seen, BodyLength: length, Record: record,
+	}
+}
+
+// event is a leaf with everything that is known of the call so far.
+func (c *call) event(kind audit.Type) *audit.Event {
+	now := c.cfg.Now()
+	e := &audit.Event{
+		ID: audit.NewID(now), Type: kind, Time: now, Call: c.id, Region: c.signature.Scope.Region, Account: c.role.Account,
+		Agent: c.r.Headers.Value("user-agent"), Identity: c.identity(), Decision: c.decided(),
+		Request: &audit.Message{Hash: hex.EncodeToString(c.canonical[:]), Body: c.bodyDigest(), Length: c.bodyLength()},
+	}
+	if c.r.Peer.IsValid() {
+		e.Peer = c.r.Peer.String()
+	}
+	if c.signature.Scope.Service != "" {
+		e.Source = c.signature.Scope.Service + ".amazonaws.com"
+	}
+	if c.aws.Operation != "" {
+		e.Name, e.ReadOnly = c.aws.Operation, !c.aws.Mutating()
+		e.Actions, e.Resources, e.MoreResources = touched(c.aws.Actions)
+	}
+	return e
+}
+
+func (c *call) identity() *audit.Identity {
+	p := c.session.Principal
+	i := &audit.Identity{
+		Principal: p.ID(), Groups: p.GroupIDs(), Session: c.session.ID, Role: c.session.Role, Key: c.signature.AccessKeyID,
+	}
+	for _, a := range p.Chain {
+		i.OnBehalfOf = append(i.OnBehalfOf, a.ID())
+	}
+	return i
+}
+
+// decided is what policy said; nil before it was asked.
+func (c *call) decided() *audit.Decision {
+	if c.decision.Set == "" {
+		return nil
+	}
+	d := &audit.Decision{Effect: "deny", Policies: c.decision.Reasons, Set: c.decision.Set, Errors: c.decision.Errors, Denied: c.decision.Denied}
+	if c.decision.Allow && len(c.decision.Errors) == 0 {
+		d.Effect = "allow"
+	}
+	return d
+}
+
+// bodyDigest is what is known of the request's body.
+func (c *call) bodyDigest() string {
+	switch {
+	case c.body.Seen && len(c.body.Bytes) == 0:
+		return ""
+	case c.digest != "":
+		return "sha256:" + c.digest
+	case len(c.signature.PayloadHash) == len(sigv4.EmptySHA256):
+		return "sha256:" + c.signature.PayloadHash
+	}
+	return "unsigned"
+}
+
+// bodyLength is the bytes of the body, or -1 when that is not known yet.
+func (c *call) bodyLength() int64 {
+	if c.body.Seen {
+		return int64(len(c.body.Bytes))
+	}
+	length, err := envoymsg.ContentLength(c.r.Headers)
+	if err != nil {
+		return -1
+	}
+	return length
+}
+
+// maxResources is how many resources a leaf lists; more are counted.
+const maxResources = 64
+
+// touched lists a call's actions and its resources, each once.
+func touched(actions []awsapi.Action) (names []string, list []audit.Resource, more int) {
+	seen := map[string]bool{}
+	for i := range actions {
+		names = append(names, actions[i].Name)
+		for _, r := range actions[i].Resources {
+			switch {
+			case seen[r.ARN]:
+				continue
+			case len(list) == maxResources:
+				more++
+			default:
+				list = append(list, audit.Resource{Type: r.Prefix + ":" + r.Type, ARN: r.ARN})
+			}
+			seen[r.ARN] = true
+		}
+	}
+	return names, list, more
+}
+
+// recordRefusal makes a refusal durable: as a leaf when the session is proven
+// and has not had too many lately, else as a count.
+func (c *call) recordRefusal(ctx context.Context, a refuse.Answer) error {
+	if !c.proven {
+		c.refusals.stranger(a.Rule, c.r.Peer)
+		return nil
+	}
+	if !c.refusals.mayDetail(c.session.ID, c.now) {
+		c.refusals.session(a.Rule, c.session)
+		return nil
+	}
+	e := c.event(audit.Deny)
+	e.Rule, e.Error, e.Message = a.Rule, a.Code, a.Message
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestAppend)
+	defer cancel()
+	_, err := c.cfg.Append(ctx, e)
+	return err
+}
+
+// longestAppend bounds the wait for a refusal's leaf; the log gives itself up
+// after 2 s.
+const longestAppend = 3 * time.Second

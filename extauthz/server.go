@@ -1,0 +1,56 @@
+package extauthz
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/grpc"
+
+	"github.com/credence-gateway/credence/internal/awsapi"
+	"github.com/credence-gateway/credence/internal/envoymsg"
+	"github.com/credence-gateway/credence/internal/refuse"
+	"github.com/credence-gateway/credence/internal/wire"
+)
+
+// Server is Envoy's Authorization service in front of a Gate. It answers every
+// check; an error of gRPC's never decides.
+type Server struct {
+	authv3.UnsafeAuthorizationServer
+	gate *Gate
+}
+
+var _ authv3.AuthorizationServer = (*Server)(nil)
+
+// NewServer returns the service of a gate.
+func NewServer(g *Gate) *Server { return &Server{gate: g} }
+
+// Register adds the service to a gRPC server, which must accept messages larger
+// than the largest body that Envoy buffers.
+func (s *Server) Register(r grpc.ServiceRegistrar) { authv3.RegisterAuthorizationServer(r, s) }
+
+// Check answers one check. A panic is a refusal.
+func (s *Server) Check(ctx context.Context, in *authv3.CheckRequest) (out *authv3.CheckResponse, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.gate.cfg.Fault(fmt.Errorf("extauthz: panic: %v\n%s", p, debug.Stack()))
+			out, err = envoymsg.Deny(s.gate.reject(&wire.Request{}, refuse.ErrPanic)), nil
+		}
+	}()
+	r, body, err := envoymsg.Request(in)
+	if err != nil {
+		return envoymsg.Deny(s.gate.reject(&wire.Request{}, err)), nil
+	}
+	a := s.gate.Admit(ctx, r, awsapi.Body{Bytes: body.Bytes, Seen: body.Seen})
+	if a.Grant == "" {
+		return envoymsg.Deny(a.Refusal), nil
+	}
+	return envoymsg.Allow(a.Destination, a.Grant), nil
+}
+
+// reject refuses a request that never became a call.
+func (g *Gate) reject(r *wire.Request, err error) wire.Response {
+	c := g.newCall(r, awsapi.Body{})
+	return c.refuse(context.Background(), err)
+}
