@@ -47,8 +47,9 @@ func decode(in string) (Grant, error) {
 	copy(g.Fingerprint[:], d.take(len(g.Fingerprint)))
 	g.Expires = time.UnixMilli(d.varint()).UTC()
 	g.BodyLength = d.varint()
-	g.BodySeen = d.byte() == 1
-	if d.failed || d.rest != "" {
+	seen := d.byte()
+	g.BodySeen = seen == 1
+	if d.failed || d.rest != "" || seen > 1 {
 		return Grant{}, ErrMalformed
 	}
 	return g, nil
@@ -78,26 +79,28 @@ func (d *decoder) byte() byte {
 }
 
 func (d *decoder) text() string {
-	n, size := binary.Uvarint(d.window())
-	if size <= 0 || n > MaxSealed {
+	n := d.uvarint()
+	if n > MaxSealed {
 		d.failed = true
 		return ""
 	}
-	d.take(size)
 	return d.take(int(n))
 }
 
+// varint is binary.Varint: zigzag over a uvarint.
 func (d *decoder) varint() int64 {
-	n, size := binary.Varint(d.window())
-	if size <= 0 {
+	u := d.uvarint()
+	return int64(u>>1) ^ -int64(u&1)
+}
+
+// uvarint reads the shortest form only.
+func (d *decoder) uvarint() uint64 {
+	window := []byte(d.rest[:min(len(d.rest), binary.MaxVarintLen64)])
+	n, size := binary.Uvarint(window)
+	if size <= 0 || size > 1 && window[size-1] == 0 {
 		d.failed = true
 		return 0
 	}
 	d.take(size)
 	return n
-}
-
-// window is the next bytes as far as a varint may reach.
-func (d *decoder) window() []byte {
-	return []byte(d.rest[:min(len(d.rest), binary.MaxVarintLen64)])
 }

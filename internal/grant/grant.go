@@ -196,7 +196,7 @@ func (g *Grants) unseal(sealed string) (Grant, uint64, error) {
 	var err error
 	b.plain = append(b.plain[:0], sealed...)
 	b.sealed, err = strict.AppendDecode(b.sealed[:0], b.plain)
-	if err != nil || len(b.sealed) < nonceSize {
+	if err != nil || len(b.sealed) < nonceSize || strict.EncodedLen(len(b.sealed)) != len(sealed) {
 		return Grant{}, 0, ErrMalformed
 	}
 	nonce, box := b.sealed[:nonceSize], b.sealed[nonceSize:]
@@ -208,7 +208,8 @@ func (g *Grants) unseal(sealed string) (Grant, uint64, error) {
 	return grant, binary.BigEndian.Uint64(nonce[4:]), err
 }
 
-// strict refuses a second spelling of the same bytes.
+// strict refuses a second spelling of the same bytes, but for line breaks, which
+// only their length betrays.
 var strict = base64.RawURLEncoding.Strict()
 
 // buffer is memory for one sealing or unsealing. It holds no secrets.
