@@ -65,7 +65,8 @@ type exchange struct {
 	method   string
 	request  flow // of the body, in classes that read it
 	response flow
-	answer   *wire.Response // AWS's, once it came
+	answer   *wire.Response // AWS's, or Envoy's in its place, once it came
+	local    string         // why it is Envoy's
 	bodiless bool           // answer has no body
 	ended    bool           // call.end was written, or tried
 }
@@ -199,8 +200,9 @@ func (x *exchange) requestTrailers() error {
 }
 
 // responseHead releases the response's headers, after call.end when the rest
-// of the response is not seen or not there.
-func (x *exchange) responseHead(r *wire.Response, end bool) error {
+// of the response is not seen or not there. local says why Envoy answered in
+// place of AWS; it is "" when it did not.
+func (x *exchange) responseHead(r *wire.Response, local string, end bool) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	switch x.state {
@@ -213,7 +215,7 @@ func (x *exchange) responseHead(r *wire.Response, end bool) error {
 	default:
 		return x.refuse(ErrMessage)
 	}
-	x.answer = r
+	x.answer, x.local = r, local
 	length, err := envoymsg.ContentLength(r.Headers)
 	x.bodiless = x.method == http.MethodHead || r.Status == http.StatusNoContent || r.Status == http.StatusNotModified || length == 0
 	if err != nil || end && !x.bodiless && length > 0 {

@@ -15,8 +15,11 @@ const (
 	complete = "complete" // yes
 	refused  = "refused"  // the gateway refused before AWS had the whole request
 	aborted  = "aborted"  // the agent left, or the exchange was cut
-	failed   = "failed"   // AWS's answer was not whole
+	failed   = "failed"   // AWS did not answer, or not whole
 )
+
+// maxDetail bounds what Envoy says in a record, in bytes.
+const maxDetail = 256
 
 // outcomeOf is the outcome of a call that is refused or cut.
 func (x *exchange) outcomeOf(why error) string {
@@ -46,8 +49,13 @@ func (x *exchange) end(outcome string, why error) error {
 	case why != nil:
 		a := reasonOf(why)
 		e.Rule, e.Error, e.Message = a.Rule, a.Code, a.Message
+	case x.local != "":
+		e.Rule, e.Detail = "upstream-failed", map[string]string{"envoy": cut(x.local, maxDetail)}
 	case x.answer != nil:
 		e.Error = errorCode(x.answer)
+	}
+	if outcome == complete && x.local != "" {
+		e.Outcome = failed
 	}
 	return x.append(e)
 }
@@ -68,6 +76,8 @@ func (x *exchange) append(e *audit.Event) error {
 	}
 	return nil
 }
+
+func cut(s string, n int) string { return s[:min(len(s), n)] }
 
 // requestMessage is the request as far as this exchange read it; call.begin
 // has the rest.

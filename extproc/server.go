@@ -59,7 +59,7 @@ func dispatch(x *exchange, m *extprocv3.ProcessingRequest) error {
 		if err != nil {
 			return x.broken(err)
 		}
-		return x.responseHead(r, v.ResponseHeaders.EndOfStream)
+		return x.responseHead(r, envoymsg.LocalReply(m), v.ResponseHeaders.EndOfStream)
 	case *extprocv3.ProcessingRequest_RequestBody:
 		return x.requestBody(v.RequestBody.Body, v.RequestBody.EndOfStream)
 	case *extprocv3.ProcessingRequest_ResponseBody:

@@ -89,8 +89,10 @@ func processor(c Config) *procv3.ExternalProcessor {
 		MessageTimeout:    seconds(c.Stall),
 		ProcessingMode:    processingMode(false, false),
 		RequestAttributes: []string{"xds.route_name"},
-		RouteCacheAction:  procv3.ExternalProcessor_RETAIN,
-		AllowModeOverride: false,
+		// Tells an answer of AWS from one of Envoy's own.
+		ResponseAttributes: []string{"response.code_details"},
+		RouteCacheAction:   procv3.ExternalProcessor_RETAIN,
+		AllowModeOverride:  false,
 		MetadataOptions: &procv3.MetadataOptions{ForwardingNamespaces: &procv3.MetadataOptions_MetadataNamespaces{
 			Untyped: []string{authzFilter},
 		}},

@@ -90,6 +90,20 @@ func ResponseHeaders(h *extprocv3.HttpHeaders) (*wire.Response, error) {
 	return &wire.Response{Status: status, Headers: got.headers}, nil
 }
 
+// viaUpstream is response.code_details of an answer that the upstream gave.
+const viaUpstream = "via_upstream"
+
+// LocalReply reads from a message with response headers why Envoy answered by
+// itself, in its own words (its documentation, "Response code details"). It is
+// "" when the upstream answered, or when Envoy doesn't tell.
+func LocalReply(m *extprocv3.ProcessingRequest) string {
+	details := m.GetAttributes()[procNamespace].GetFields()["response.code_details"].GetStringValue()
+	if details == viaUpstream {
+		return ""
+	}
+	return details
+}
+
 // Mutation is a change to the headers of one message. Envoy removes first and
 // sets afterwards. Names that are Hidden, and content-length, are left out.
 type Mutation struct {
