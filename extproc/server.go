@@ -2,6 +2,7 @@ package extproc
 
 import (
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+	"google.golang.org/grpc"
 
 	"github.com/credence-gateway/credence/internal/envoymsg"
 	"github.com/credence-gateway/credence/internal/wire"
@@ -22,6 +23,9 @@ func New(c Config) (*Server, error) {
 	}
 	return &Server{config: c, open: registry{sessions: map[string]map[*exchange]struct{}{}}}, nil
 }
+
+// Register adds the service to a gRPC server.
+func (s *Server) Register(r grpc.ServiceRegistrar) { extprocv3.RegisterExternalProcessorServer(r, s) }
 
 // Process serves one exchange until Envoy ends its stream. It never returns
 // before and never with an error: Envoy would let the exchange go on, or answer

@@ -1,0 +1,47 @@
+package main
+
+import (
+	"fmt"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/credence-gateway/credence/envoy"
+)
+
+func newEnvoy() *cobra.Command {
+	c := &cobra.Command{
+		Use:     "envoy",
+		Short:   "What an Envoy needs that credence does not start",
+		Example: "  credence envoy bootstrap --sockets /run/credence > envoy.yaml",
+		Args:    cobra.NoArgs,
+	}
+	c.AddCommand(newEnvoyBootstrap())
+	return c
+}
+
+func newEnvoyBootstrap() *cobra.Command {
+	var sockets string
+	c := &cobra.Command{
+		Use:   "bootstrap",
+		Short: "Print a bootstrap that takes everything from `credence serve` by xDS",
+		Example: `  credence serve --sockets /run/credence &
+  credence envoy bootstrap --sockets /run/credence > envoy.yaml
+  envoy -c envoy.yaml`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			dir, err := filepath.Abs(sockets)
+			if err != nil {
+				return err
+			}
+			text, err := envoy.Bootstrap(envoy.Config{XDS: socket(dir, "xds"), Admin: socket(dir, "admin")})
+			if err != nil {
+				return err
+			}
+			_, err = fmt.Fprint(c.OutOrStdout(), text)
+			return err
+		},
+	}
+	c.Flags().StringVar(&sockets, "sockets", ".credence/sockets", "the sockets folder of `credence serve`")
+	return c
+}

@@ -1,0 +1,160 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"text/template"
+
+	"github.com/spf13/cobra"
+
+	"github.com/credence-gateway/credence/internal/config"
+)
+
+// setup is what `init` asks: enough for a first file that works.
+type setup struct {
+	Listen   string
+	Account  string
+	Region   string
+	RoleARN  string
+	Emulator string
+	Issuer   string
+	Audience string
+}
+
+func newInit() *cobra.Command {
+	var s setup
+	c := &cobra.Command{
+		Use:   "init",
+		Short: "Write a first configuration, keys and starter policies here",
+		Example: `  credence init --emulator http://127.0.0.1:5000
+  credence init --issuer https://login.example.com --account 111122223333 --role-arn arn:aws:iam::111122223333:role/credence-agent`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			return initialise(c, configPath(c), s)
+		},
+	}
+	f := c.Flags()
+	f.StringVar(&s.Listen, "listen", config.DefaultListen, "address that agents call")
+	f.StringVar(&s.Emulator, "emulator", "", "URL of an AWS emulator such as moto, in place of AWS")
+	f.StringVar(&s.Account, "account", "123456789012", "AWS account")
+	f.StringVar(&s.Region, "region", "us-east-1", "AWS region")
+	f.StringVar(&s.RoleARN, "role-arn", "", "AWS role that credence assumes for agents (default: credence-agent in the account)")
+	f.StringVar(&s.Issuer, "issuer", "", "OIDC issuer of the agents' tokens (with --emulator: the one of `up --dev`)")
+	f.StringVar(&s.Audience, "audience", "credence", "audience of the agents' tokens")
+	return c
+}
+
+func initialise(c *cobra.Command, path string, s setup) error {
+	if s.Emulator == "" && s.Issuer == "" {
+		return usageError{errors.New("say where agents' tokens come from: --issuer URL (or --emulator URL to try credence out)")}
+	}
+	if err := s.complete(); err != nil {
+		return usageError{err}
+	}
+	dir := filepath.Dir(path)
+	text, err := s.render()
+	if err != nil {
+		return err
+	}
+	if err := writeNew(path, text); err != nil {
+		return err
+	}
+	if err := writePolicies(filepath.Join(dir, "policies"), s); err != nil {
+		return err
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		return err
+	}
+	if err := createKeys(cfg); err != nil {
+		return err
+	}
+	return s.explain(c, path)
+}
+
+func (s *setup) complete() error {
+	if s.RoleARN == "" {
+		s.RoleARN = "arn:aws:iam::" + s.Account + ":role/credence-agent"
+	}
+	if s.Issuer == "" {
+		s.Issuer = devIssuerURL
+	}
+	if s.Emulator != "" {
+		if u, err := url.Parse(s.Emulator); err != nil || u.Host == "" {
+			return fmt.Errorf("--emulator: %q is not a URL such as http://127.0.0.1:5000", s.Emulator)
+		}
+	}
+	return nil
+}
+
+// devIssuerURL is where `up --dev` serves its issuer unless the file says
+// otherwise.
+const devIssuerURL = "http://127.0.0.1:8181"
+
+var firstFile = template.Must(template.New("credence.yaml").Parse(`# Agents call http://{{.Listen}}; what they may do is in ./policies.
+listen: {{.Listen}}
+identity:
+  oidc: # who proves what an agent is
+    - {name: {{.Alias}}, issuer: "{{.Issuer}}", audience: [{{.Audience}}]}
+connections: # where calls go
+  - name: {{if .Emulator}}local{{else}}aws{{end}}
+    account: "{{.Account}}"
+    regions: [{{.Region}}]
+{{- if .Emulator}}
+    endpoint: {{.Emulator}}
+{{- end}}
+roles: # what a session may be opened for
+  - {name: agent, connection: {{if .Emulator}}local{{else}}aws{{end}}, arn: "{{.RoleARN}}"}
+policies: ./policies
+`))
+
+// alias is the issuer's name in policies.
+func (s setup) alias() string {
+	if s.Emulator != "" {
+		return "dev"
+	}
+	return "idp"
+}
+
+func (s setup) render() ([]byte, error) {
+	var b bytes.Buffer
+	if err := firstFile.Execute(&b, struct {
+		setup
+		Alias string
+	}{s, s.alias()}); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// writeNew writes a file that must not exist yet.
+func writeNew(path string, text []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s exists already: remove it first, or work in another folder", path)
+	}
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(text); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	return f.Close()
+}
+
+func (s setup) explain(c *cobra.Command, path string) error {
+	dev := ""
+	if s.Emulator != "" {
+		dev = " --dev"
+	}
+	_, err := fmt.Fprintf(c.OutOrStdout(), `wrote %s, policies/ and .credence/
+next: credence up%s
+then: credence run -- aws s3 ls
+`, path, dev)
+	return err
+}

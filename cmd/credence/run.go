@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// patience is how long `run` waits for a gateway that is still starting.
+const patience = 20 * time.Second
+
+func newRun() *cobra.Command {
+	var a agentFlags
+	c := &cobra.Command{
+		Use:   "run [flags] -- COMMAND [ARG ...]",
+		Short: "Run a command as an agent: its AWS calls go through the gateway",
+		Long: `Run a command as an agent. The command's environment points every AWS SDK at
+the gateway and at the agent's OIDC token; AWS keys and profiles of the caller
+are taken out of it. The exit code is the command's own.`,
+		Example: `  credence run -- aws s3 ls
+  credence run --role reader --token-file agent.jwt -- python agent.py`,
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return runAgent(c.Context(), configPath(c), a, args)
+		},
+	}
+	a.add(c)
+	c.Flags().SetInterspersed(false)
+	return c
+}
+
+func runAgent(ctx context.Context, path string, a agentFlags, args []string) error {
+	cfgURL, env, err := agentEnvironment(ctx, path, a)
+	if err != nil {
+		return err
+	}
+	hintSQS(args, cfgURL)
+	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.Env = env
+	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
+	err = cmd.Run()
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit) && exit.ExitCode() >= 0:
+		return exitError{exit.ExitCode()}
+	case err != nil:
+		return fmt.Errorf("%s: %w", args[0], err)
+	}
+	return nil
+}
+
+// agentEnvironment waits for the gateway and its token, then returns its URL
+// and the whole environment of the agent's command.
+func agentEnvironment(ctx context.Context, path string, a agentFlags) (string, []string, error) {
+	var vars []variable
+	err := wait(ctx, func() error {
+		var err error
+		if vars, err = a.environment(path); err != nil {
+			return err
+		}
+		return answers(ctx, vars[0].value)
+	})
+	if err != nil {
+		return "", nil, err
+	}
+	env := withoutKeys(os.Environ())
+	for _, v := range vars {
+		env = append(env, v.name+"="+v.value)
+	}
+	return vars[0].value, env, nil
+}
+
+// errNotYet marks a condition that a gateway that is still starting will mend.
+var errNotYet = errors.New("no gateway answers")
+
+// wait repeats f while it fails because the gateway is not up yet.
+func wait(ctx context.Context, f func() error) error {
+	deadline := time.Now().Add(patience)
+	for {
+		err := f()
+		if !errors.Is(err, errNotYet) || time.Now().After(deadline) {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}
+
+// answers asks the gateway's credentials door, which refuses strangers but
+// answers them.
+func answers(ctx context.Context, url string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/credentials", http.NoBody)
+	if err != nil {
+		return err
+	}
+	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	resp, err := client.Do(req)
+	if err != nil || resp.StatusCode >= http.StatusInternalServerError {
+		if resp != nil {
+			_ = resp.Body.Close()
+		}
+		return fmt.Errorf("%w at %s: start one with `credence up`", errNotYet, url)
+	}
+	return resp.Body.Close()
+}
+
+// withoutKeys drops what would let an SDK use other credentials or leave the
+// gateway.
+func withoutKeys(env []string) []string {
+	drop := []string{
+		"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION",
+		"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+		"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_ROLE_SESSION_NAME",
+		"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
+	}
+	return slices.DeleteFunc(slices.Clone(env), func(v string) bool {
+		name, _, _ := strings.Cut(v, "=")
+		return slices.Contains(drop, name) || strings.HasPrefix(name, "AWS_ENDPOINT_URL_")
+	})
+}
+
+// hintSQS says what aws-cli v1 needs where it ignores the endpoint variables.
+func hintSQS(args []string, url string) {
+	if filepath.Base(args[0]) != "aws" || len(args) < 2 || slices.Contains(args, "--endpoint-url") {
+		return
+	}
+	ignoring := []string{"sqs", "rds", "docdb", "neptune", "emr", "health"}
+	if i := slices.IndexFunc(args, func(a string) bool { return slices.Contains(ignoring, a) }); i > 0 {
+		fmt.Fprintf(os.Stderr, "credence: aws-cli v1 ignores AWS_ENDPOINT_URL for %s: add --endpoint-url %s\n", args[i], url)
+	}
+}

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
+)
+
+// gateway is the credence under test and the agent's keys for it.
+type gateway struct {
+	address string
+	up      *exec.Cmd
+	keys    aws.Credentials
+}
+
+const policy = `permit (principal, action == Credence::Action::"OpenSession", resource);
+permit (principal, action in AWS::Action::"s3:*", resource);
+permit (principal, action == AWS::Action::"dynamodb:GetItem", resource) when { resource.tableName == "bench-meta" };
+@record("full")
+permit (principal, action == AWS::Action::"dynamodb:GetItem", resource) when { resource.tableName == "bench-full" };
+`
+
+func (r *rig) startGateway(ctx context.Context, o options) error {
+	binary, err := filepath.Abs(o.gateway)
+	if err != nil {
+		return err
+	}
+	g := &gateway{}
+	if g.address, err = freeAddress(); err != nil {
+		return err
+	}
+	issuer, err := freeAddress()
+	if err != nil {
+		return err
+	}
+	dir := filepath.Join(r.dir, "gateway")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		return err
+	}
+	if err := g.configure(ctx, binary, dir, r.upstream, issuer); err != nil {
+		return err
+	}
+	if err := os.Setenv("AWS_ACCESS_KEY_ID", "bench"); err != nil {
+		return err
+	}
+	if err := os.Setenv("AWS_SECRET_ACCESS_KEY", "bench"); err != nil {
+		return err
+	}
+	config := filepath.Join(dir, "credence.yaml")
+	if g.up, err = r.spawn(ctx, binary, "up", "--dev", "--envoy", r.envoy, "--concurrency", "1", "--config", config); err != nil {
+		return err
+	}
+	r.gateway = g
+	if err := g.login(ctx, dir); err != nil {
+		return err
+	}
+	for name, table := range map[string]string{"credence": "bench-meta", "credence-both": "bench-full"} {
+		s := &signer{gateway: g, body: body(table)}
+		r.targets = append(r.targets, target{name: name, address: g.address, request: s.request, pids: g.pids})
+	}
+	return nil
+}
+
+func (g *gateway) configure(ctx context.Context, binary, dir, upstream, issuer string) error {
+	config := filepath.Join(dir, "credence.yaml")
+	cmd := exec.CommandContext(ctx, binary, "init", "--config", config, "--listen", g.address, "--emulator", "http://"+upstream, "--issuer", "http://"+issuer)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return fmt.Errorf("%w: %s", err, out)
+	}
+	return os.WriteFile(filepath.Join(dir, "policies", "bench.cedar"), []byte(policy), 0o600)
+}
+
+// login takes keys from the container credentials door.
+func (g *gateway) login(ctx context.Context, dir string) error {
+	var last error
+	for range 200 {
+		token, err := os.ReadFile(filepath.Join(dir, ".credence", "dev", "agent.jwt"))
+		if err == nil {
+			if last = g.fetch(ctx, strings.TrimSpace(string(token))); last == nil {
+				return nil
+			}
+		}
+		time.Sleep(100 * time.Millisecond)
+	}
+	return fmt.Errorf("the gateway gave no keys: %w", last)
+}
+
+func (g *gateway) fetch(ctx context.Context, token string) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://"+g.address+"/v1/credentials?role=agent", http.NoBody)
+	if err != nil {
+		return err
+	}
+	req.Header.Set("Authorization", token)
+	resp, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close() //nolint:errcheck // read only
+	data, err := io.ReadAll(io.LimitReader(resp.Body, 64<<10))
+	if err != nil {
+		return err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return fmt.Errorf("%s: %s", resp.Status, data)
+	}
+	var keys struct{ AccessKeyId, SecretAccessKey, Token string } //nolint:revive,staticcheck // AWS's names
+	if err := json.Unmarshal(data, &keys); err != nil {
+		return err
+	}
+	g.keys = aws.Credentials{AccessKeyID: keys.AccessKeyId, SecretAccessKey: keys.SecretAccessKey, SessionToken: keys.Token}
+	return nil
+}
+
+// pids returns the processes that `up` runs: serve and Envoy.
+func (g *gateway) pids() []int {
+	data, err := os.ReadFile(fmt.Sprintf("/proc/%d/task/%d/children", g.up.Process.Pid, g.up.Process.Pid))
+	pids := fields(string(data))
+	if err != nil || len(pids) < 2 {
+		pids = childrenOf(g.up.Process.Pid)
+	}
+	return pids
+}
+
+func fields(s string) []int {
+	var list []int
+	for f := range strings.FieldsSeq(s) {
+		if n, err := strconv.Atoi(f); err == nil {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
+// childrenOf finds children of any thread of the process.
+func childrenOf(pid int) []int {
+	var list []int
+	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
+	for _, f := range files {
+		data, _ := os.ReadFile(f)
+		list = append(list, fields(string(data))...)
+	}
+	return list
+}
+
+// signer signs a small request anew every minute; reads may repeat a
+// signature.
+type signer struct {
+	gateway *gateway
+	body    []byte
+	current atomic.Pointer[signedRequest]
+}
+
+type signedRequest struct {
+	bytes []byte
+	until time.Time
+}
+
+func (s *signer) request() []byte {
+	if c := s.current.Load(); c != nil && time.Now().Before(c.until) {
+		return c.bytes
+	}
+	c := &signedRequest{bytes: s.sign(), until: time.Now().Add(time.Minute)}
+	s.current.Store(c)
+	return c.bytes
+}
+
+func (s *signer) sign() []byte {
+	req, err := http.NewRequest(http.MethodPost, "http://"+s.gateway.address+"/", http.NoBody)
+	if err != nil {
+		panic(err) // the address is a constant form
+	}
+	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
+	req.Header.Set("X-Amz-Target", "DynamoDB_20120810.GetItem")
+	if err := s.gateway.sign(req, digest(s.body), "dynamodb"); err != nil {
+		panic(err) // static credentials can't fail
+	}
+	signed := map[string]string{}
+	for _, name := range []string{"Authorization", "X-Amz-Date", "X-Amz-Security-Token"} {
+		signed[strings.ToLower(name)] = req.Header.Get(name)
+	}
+	return buildRequest(s.gateway.address, signed, s.body)
+}
+
+func (g *gateway) sign(req *http.Request, hash, service string) error {
+	return v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = service == "s3" }).
+		SignHTTP(context.Background(), g.keys, req, hash, service, "us-east-1", time.Now())
+}
+
+func digest(data []byte) string {
+	sum := sha256.Sum256(data)
+	return hex.EncodeToString(sum[:])
+}
+
+// zeros is an endless reader of zero bytes.
+type zeros struct{}
+
+func (zeros) Read(p []byte) (int, error) {
+	clear(p)
+	return len(p), nil
+}
+
+// uploads sends one large hash-signed object by each way, three times, and
+// keeps the median rate and the worst growth of resident memory.
+func (r *rig) uploads(ctx context.Context, o options, rep *report) error {
+	h := sha256.New()
+	if _, err := io.CopyN(h, zeros{}, o.large); err != nil {
+		return err
+	}
+	hash := hex.EncodeToString(h.Sum(nil))
+	rates := map[string][]float64{}
+	growth := map[string][]int64{}
+	for range 3 {
+		for _, t := range r.targets {
+			if t.name != "passthrough" && t.name != "credence" {
+				continue
+			}
+			rate, grown, err := r.upload(ctx, t, o.large, hash)
+			if err != nil {
+				return fmt.Errorf("upload by %s: %w", t.name, err)
+			}
+			rates[t.name] = append(rates[t.name], rate)
+			growth[t.name] = larger(growth[t.name], grown)
+		}
+	}
+	for _, name := range []string{"passthrough", "credence"} {
+		rep.Uploads = append(rep.Uploads, upload{name, median(rates[name]), growth[name]})
+	}
+	rep.add("throughput of a hash-signed upload, credence : passthrough", rates["credence"], rates["passthrough"], ">= 0.95")
+	return nil
+}
+
+func (r *rig) upload(ctx context.Context, t target, size int64, hash string) (float64, []int64, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+t.address+"/bucket/key", io.LimitReader(zeros{}, size))
+	if err != nil {
+		return 0, nil, err
+	}
+	req.ContentLength = size
+	req.Header.Set("X-Amz-Content-Sha256", hash)
+	if err := r.gateway.sign(req, hash, "s3"); err != nil {
+		return 0, nil, err
+	}
+	pids := t.pids()
+	if err := resetPeak(pids); err != nil {
+		return 0, nil, err
+	}
+	before, err := peak(pids)
+	if err != nil {
+		return 0, nil, err
+	}
+	began := time.Now()
+	resp, err := (&http.Client{Transport: &http.Transport{WriteBufferSize: 256 << 10}}).Do(req)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer resp.Body.Close() //nolint:errcheck // read only
+	if resp.StatusCode != http.StatusOK || resp.Header.Get("X-Bench-Bytes") != fmt.Sprint(size) {
+		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
+		return 0, nil, errors.New(resp.Status + " " + resp.Header.Get("X-Bench-Bytes") + " " + string(text))
+	}
+	rate := float64(size) / 1e6 / time.Since(began).Seconds()
+	after, err := peak(pids)
+	for i := range after {
+		after[i] -= before[i]
+	}
+	return rate, after, err
+}
+
+func larger(a, b []int64) []int64 {
+	for i := range min(len(a), len(b)) {
+		b[i] = max(a[i], b[i])
+	}
+	return b
+}
