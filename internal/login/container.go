@@ -2,16 +2,16 @@ package login
 
 import (
 	"encoding/json"
-	"errors"
 	"net/http"
+	"net/netip"
+	"net/url"
 	"strings"
 	"time"
 
 	"github.com/credence-gateway/credence/internal/audit"
 )
 
-// containerAnswer is the container credentials protocol's answer. It has no
-// AccountId: SDKs would call account-based hosts with it.
+// containerAnswer is the container credentials protocol's answer.
 type containerAnswer struct {
 	AccessKeyID     string `json:"AccessKeyId"`
 	SecretAccessKey string `json:"SecretAccessKey"`
@@ -30,57 +30,82 @@ func (h *Handler) serveContainer(w http.ResponseWriter, r *http.Request) {
 	id := audit.NewID(h.cfg.Now())
 	w.Header().Set("Content-Type", "application/json")
 	w.Header().Set("X-Amzn-Requestid", id)
-	role, err := h.containerRole(r)
-	if err != nil {
-		refuseContainer(w, err)
+	a, refusal := h.containerAsk(r)
+	if refusal != nil {
+		h.strange(r, refusal)
+		writeError(w, refusal)
 		return
 	}
-	token := strings.TrimSpace(r.Header.Get("Authorization"))
-	token = strings.TrimPrefix(token, "Bearer ")
-	keys, _, err := h.open(r.Context(), grantRequest{
-		token: token, role: role, duration: defaultLife, peer: peer(r), agent: r.UserAgent(), wire: "container",
-	})
-	if err != nil {
-		refuseContainer(w, err)
+	o, refusal := h.open(r, a)
+	if refusal != nil {
+		writeError(w, refusal)
 		return
 	}
 	writeJSON(w, http.StatusOK, containerAnswer{
-		keys.AccessKeyID, keys.Secret.Reveal(), keys.SessionToken.Reveal(), keys.Expires.UTC().Format(time.RFC3339),
+		o.keys.AccessKeyID, o.keys.Secret.Reveal(), o.keys.SessionToken.Reveal(), o.keys.Expires.UTC().Format(time.RFC3339),
 	})
 }
 
-// containerRole is the role that the query names, or the only one there is.
-func (h *Handler) containerRole(r *http.Request) (string, error) {
-	if len(r.Header.Values("Authorization")) != 1 {
-		return "", errToken
+func (h *Handler) containerAsk(r *http.Request) (ask, *Refusal) {
+	tokens := r.Header.Values("Authorization")
+	if len(tokens) != 1 {
+		return ask{}, badToken("there is not one Authorization header")
 	}
-	query := r.URL.Query()
-	if len(query) == 0 && len(h.cfg.Roles) == 1 {
-		return h.cfg.Roles[0].Name, nil
+	name, refusal := roleParameter(r.URL.RawQuery)
+	if refusal != nil {
+		return ask{}, refusal
 	}
-	if len(query) != 1 || len(query["role"]) != 1 {
-		return "", errInput("name the role: /v1/credentials?role=NAME")
-	}
-	for _, role := range h.cfg.Roles {
-		if role.Name == query.Get("role") {
-			return role.Name, nil
-		}
-	}
-	return "", &Refusal{http.StatusForbidden, "AccessDenied", "credence: there is no such role"}
+	return ask{
+		wire: "container", token: strings.TrimPrefix(tokenText(tokens[0]), "Bearer "), duration: defaultLife, agent: r.UserAgent(),
+		role: func(p proof, from netip.Addr) (string, *Refusal) { return h.roleByName(name, p, from) },
+	}, nil
 }
 
-func refuseContainer(w http.ResponseWriter, err error) {
-	refusal := errInternal
-	var r *Refusal
-	if errors.As(err, &r) {
-		refusal = r
+// roleParameter reads the query, which holds the role or nothing.
+func roleParameter(query string) (string, *Refusal) {
+	values, err := url.ParseQuery(query)
+	switch {
+	case err == nil && len(values) == 0:
+		return "", nil
+	case err != nil || len(values) != 1 || len(values["role"]) != 1 || values.Get("role") == "":
+		return "", badInput("name the role once: /v1/credentials?role=NAME")
 	}
-	writeJSON(w, refusal.Status, containerError{refusal.Code, refusal.Message})
+	return values.Get("role"), nil
+}
+
+// roleByName returns the role of that name or, without one, the only role that
+// policy permits.
+func (h *Handler) roleByName(name string, p proof, from netip.Addr) (string, *Refusal) {
+	var permitted []string
+	for _, role := range h.cfg.Roles {
+		if role.Name == name {
+			return role.Name, nil
+		}
+		if name != "" {
+			continue
+		}
+		if permit := h.cfg.MayOpen(p.principal, role.Name, from); permit.Allow && len(permit.Errors) == 0 {
+			permitted = append(permitted, role.Name)
+		}
+	}
+	switch {
+	case name != "":
+		return "", noRole("there is no such role")
+	case len(permitted) == 0:
+		return "", noRole(p.principal.ID() + " may not open any role: a policy must permit Credence::Action::\"OpenSession\"")
+	case len(permitted) > 1:
+		return "", badInput("there is more than one role for you: add ?role= with one of %s", strings.Join(permitted, ", "))
+	}
+	return permitted[0], nil
+}
+
+func writeError(w http.ResponseWriter, r *Refusal) {
+	writeJSON(w, r.Status, containerError{r.Code, r.Message})
 }
 
 func writeJSON(w http.ResponseWriter, status int, v any) {
 	data, err := json.Marshal(v)
-	if err != nil {
+	if err != nil { // strings do not fail to marshal
 		status, data = http.StatusInternalServerError, []byte("{}")
 	}
 	w.WriteHeader(status)

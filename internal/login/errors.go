@@ -1,6 +1,7 @@
 package login
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -12,26 +13,88 @@ type Refusal struct {
 	Status  int
 	Code    string
 	Message string
+	Rule    string // stable, for records: "token", "policy"
+	why     error  // for the operator; nothing of the token
 }
 
-func (r *Refusal) Error() string { return r.Code + ": " + r.Message }
+// Error names the rule, and the reason where there is one.
+func (r *Refusal) Error() string {
+	if r.why == nil {
+		return "login: " + r.Rule
+	}
+	return r.why.Error()
+}
 
-// The refusals of logins. Every fault of a token itself has one text, so that a
-// stranger learns nothing of which issuers or keys there are.
+// Unwrap returns the reason.
+func (r *Refusal) Unwrap() error { return r.why }
+
+// The refusals of logins. SDKs show the messages.
 var (
-	errToken         = &Refusal{http.StatusBadRequest, "InvalidIdentityToken", "credence: the identity token is not accepted: it must come from a configured issuer, for this gateway's audience"}
-	errExpired       = &Refusal{http.StatusBadRequest, "ExpiredTokenException", "credence: the identity token has expired: fetch a new one"}
-	errIDP           = &Refusal{http.StatusBadRequest, "IDPCommunicationError", "credence: the identity provider's keys can't be fetched: try again"}
-	errTooManyGroups = &Refusal{http.StatusForbidden, "IDPRejectedClaim", "credence: the identity token lists more groups than a session can carry: have the issuer send fewer"}
-	errOverage       = &Refusal{http.StatusForbidden, "IDPRejectedClaim", "credence: the identity token leaves its groups out: have the issuer put them into the token"}
-	errUnavailable   = &Refusal{http.StatusServiceUnavailable, "ServiceUnavailable", "credence: the login can't be recorded now: try again"}
-	errInternal      = &Refusal{http.StatusInternalServerError, "InternalFailure", "credence: the login failed"}
+	errTooManyGroups = &Refusal{
+		Status: http.StatusForbidden, Code: "IDPRejectedClaim", Rule: "groups-too-many",
+		Message: "credence: the identity token lists more groups than a session can carry: have the issuer send fewer",
+	}
+	errUnavailable = &Refusal{
+		Status: http.StatusServiceUnavailable, Code: "ServiceUnavailable", Rule: "unrecorded",
+		Message: "credence: the login can't be recorded now: try again",
+	}
+	errInternal = &Refusal{
+		Status: http.StatusInternalServerError, Code: "InternalFailure", Rule: "internal",
+		Message: "credence: the login failed: tell the gateway's operator this request id",
+	}
+	errNoPeer = &Refusal{
+		Status: http.StatusInternalServerError, Code: "InternalFailure", Rule: "peer",
+		Message: "credence: the login failed: tell the gateway's operator this request id",
+		why:     errors.New("login: a request without one " + PeerHeader + ": only Envoy's login route may reach this listener"),
+	}
 )
 
-func errDenied(p identity.Principal, role string) *Refusal {
-	return &Refusal{http.StatusForbidden, "AccessDenied", fmt.Sprintf("credence: %s may not open role %q: a policy must permit OpenSession", p.ID(), role)}
+// badToken refuses a token whose signature is not proven, always in the same
+// words.
+func badToken(why string) *Refusal {
+	return &Refusal{
+		Status: http.StatusBadRequest, Code: "InvalidIdentityToken", Rule: "token", why: errors.New("login: " + why),
+		Message: "credence: the identity token is not accepted: it must be signed by an issuer that this gateway is configured for, and be whole",
+	}
 }
 
-func errInput(format string, args ...any) *Refusal {
-	return &Refusal{http.StatusBadRequest, "ValidationError", "credence: " + fmt.Sprintf(format, args...)}
+// badClaim refuses a token that an issuer did sign, and says what is wrong.
+func badClaim(rule, why string) *Refusal {
+	return &Refusal{
+		Status: http.StatusBadRequest, Code: "InvalidIdentityToken", Rule: rule, why: errors.New("login: " + why),
+		Message: "credence: the identity token is not accepted: " + why,
+	}
+}
+
+func expired(why string) *Refusal {
+	r := badClaim("token-expired", why)
+	r.Code = "ExpiredTokenException"
+	return r
+}
+
+func noKeys(why error) *Refusal {
+	return &Refusal{
+		Status: http.StatusBadRequest, Code: "IDPCommunicationError", Rule: "issuer-keys", why: why,
+		Message: "credence: the identity provider's keys can't be fetched: try again",
+	}
+}
+
+func deniedByPolicy(p identity.Principal, role string) *Refusal {
+	return &Refusal{
+		Status: http.StatusForbidden, Code: "AccessDenied", Rule: "policy",
+		Message: fmt.Sprintf("credence: %s may not open role %q: a policy must permit Credence::Action::\"OpenSession\"", p.ID(), role),
+	}
+}
+
+func noRole(message string) *Refusal {
+	return &Refusal{Status: http.StatusForbidden, Code: "AccessDenied", Rule: "role", Message: "credence: " + message}
+}
+
+// notLogin refuses what is no login at all.
+func notLogin(message string) *Refusal {
+	return &Refusal{Status: http.StatusForbidden, Code: "AccessDenied", Rule: "not-login", Message: "credence: " + message}
+}
+
+func badInput(format string, args ...any) *Refusal {
+	return &Refusal{Status: http.StatusBadRequest, Code: "ValidationError", Rule: "input", Message: "credence: " + fmt.Sprintf(format, args...)}
 }

@@ -4,9 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"slices"
+	"strings"
 	"time"
-	"unicode"
 
 	"github.com/coreos/go-oidc/v3/oidc"
 	"github.com/go-jose/go-jose/v4"
@@ -15,47 +16,108 @@ import (
 )
 
 const (
-	minToken   = 4      // AWS's limits of WebIdentityToken
-	maxToken   = 20_000 // bytes
-	maxSubject = 256
-	skew       = time.Minute
+	minToken       = 4      // AWS's limits of WebIdentityToken
+	maxToken       = 20_000 // bytes
+	maxName        = 256    // bytes of a subject or a group; OpenID Connect has 255 for subjects
+	maxGroups      = 1000
+	skew           = time.Minute
+	defaultMaxLife = time.Hour
+	defaultGroups  = "groups"
 )
 
 // Issuer is a configured OpenID Connect issuer.
 type Issuer struct {
-	Alias       string
-	URL         string
-	Audiences   []string
-	Algorithms  []string // JWA names
+	// Alias names the issuer in principals. No "|" and nothing unprintable.
+	Alias string
+	// URL is the issuer exactly as tokens name it: https, or http on loopback.
+	URL string
+	// Audiences are ours; a token must be for one of them. At least one.
+	Audiences []string
+	// Algorithms are JWA names. Default RS256, PS256, ES256, EdDSA. Symmetric
+	// ones and "none" are refused.
+	Algorithms []string
+	// GroupsClaim lists the groups. Default "groups".
 	GroupsClaim string
-	MaxLife     time.Duration // of a token: exp - iat
+	// MaxLife is the longest life of a token, exp - iat. Default 1 h.
+	MaxLife time.Duration
 }
 
-// verifier checks the tokens of one issuer.
-type verifier struct {
-	issuer Issuer
-	now    func() time.Time
-	keys   *keySet
-	inner  *oidc.IDTokenVerifier
+// proof is what a token proved.
+type proof struct {
+	principal identity.Principal
+	issuer    string // URL
+	audience  string // ours
 }
 
-func newVerifier(i Issuer, c Config) *verifier {
-	keys := newKeySet(i, c.Client, c.Now)
-	return &verifier{issuer: i, now: c.Now, keys: keys, inner: oidc.NewVerifier(i.URL, keys, &oidc.Config{
-		SkipClientIDCheck:    true, // one of several audiences: checkClaims
-		SupportedSigningAlgs: i.Algorithms,
-		Now:                  func() time.Time { return c.Now().Add(-skew) },
-	})}
+// algorithms are the asymmetric algorithms that an issuer may be configured
+// with; the first four are the default.
+var algorithms = []string{
+	"RS256", "PS256", "ES256", "EdDSA", "RS384", "RS512", "PS384", "PS512", "ES384", "ES512",
 }
 
-// verify returns whom the token proves. Its errors are Refusals.
-func (h *Handler) verify(ctx context.Context, token string) (identity.Principal, error) {
+func jwa(names []string) []jose.SignatureAlgorithm {
+	list := make([]jose.SignatureAlgorithm, len(names))
+	for i, n := range names {
+		list[i] = jose.SignatureAlgorithm(n)
+	}
+	return list
+}
+
+// addIssuers checks and adds the configured issuers.
+func (h *Handler) addIssuers() error {
+	aliases := map[string]bool{}
+	for _, i := range h.cfg.Issuers {
+		i.fill()
+		if err := i.check(); err != nil {
+			return err
+		}
+		if aliases[i.Alias] || h.verifiers[i.URL] != nil {
+			return fmt.Errorf("login: the issuer %q (%s) is configured twice: name and URL must be unique", i.Alias, i.URL)
+		}
+		aliases[i.Alias] = true
+		h.verifiers[i.URL] = &verifier{issuer: i, now: h.cfg.Now, keys: newKeySet(i, h.cfg)}
+	}
+	return nil
+}
+
+func (i *Issuer) fill() {
+	if len(i.Algorithms) == 0 {
+		i.Algorithms = algorithms[:4]
+	}
+	if i.GroupsClaim == "" {
+		i.GroupsClaim = defaultGroups
+	}
+	if i.MaxLife <= 0 {
+		i.MaxLife = defaultMaxLife
+	}
+}
+
+func (i *Issuer) check() error {
+	if !printable(i.Alias) || strings.Contains(i.Alias, "|") {
+		return fmt.Errorf("login: the issuer name %q must be printable and without '|'", i.Alias)
+	}
+	if err := safeURL(i.URL, true); err != nil {
+		return fmt.Errorf("login: the issuer %q: %w", i.Alias, err)
+	}
+	if len(i.Audiences) == 0 || slices.Contains(i.Audiences, "") {
+		return fmt.Errorf("login: the issuer %q has no audience: without one, tokens meant for others would be taken", i.Alias)
+	}
+	for _, a := range i.Algorithms {
+		if !slices.Contains(algorithms, a) {
+			return fmt.Errorf("login: the issuer %q lists the algorithm %q: choose of %s", i.Alias, a, strings.Join(algorithms, ", "))
+		}
+	}
+	return nil
+}
+
+// verify returns whom the token proves.
+func (h *Handler) verify(ctx context.Context, token string) (proof, *Refusal) {
 	if len(token) < minToken || len(token) > maxToken {
-		return identity.Principal{}, errToken
+		return proof{}, badToken("the token's length is not that of a token")
 	}
 	v, ok := h.verifiers[issuerOf(token)]
 	if !ok {
-		return identity.Principal{}, errToken
+		return proof{}, badToken("the token is malformed, or names no configured issuer")
 	}
 	return v.verify(ctx, token)
 }
@@ -63,114 +125,148 @@ func (h *Handler) verify(ctx context.Context, token string) (identity.Principal,
 // issuerOf reads the issuer that a token claims, only to choose whose keys must
 // have signed it.
 func issuerOf(token string) string {
-	jws, err := jose.ParseSignedCompact(token, allAlgorithms)
+	jws, err := jose.ParseSignedCompact(token, jwa(algorithms))
 	if err != nil {
 		return ""
 	}
-	var c struct {
-		Issuer string `json:"iss"`
-	}
-	if err := json.Unmarshal(jws.UnsafePayloadWithoutVerification(), &c); err != nil {
+	c, err := readClaims(jws.UnsafePayloadWithoutVerification())
+	if err != nil {
 		return ""
 	}
-	return c.Issuer
+	issuer, _ := c.text("iss")
+	return issuer
 }
 
-// allAlgorithms are the asymmetric algorithms that an issuer may be configured
-// with.
-var allAlgorithms = []jose.SignatureAlgorithm{
-	jose.RS256, jose.RS384, jose.RS512, jose.PS256, jose.PS384, jose.PS512, jose.ES256, jose.ES384, jose.ES512, jose.EdDSA,
+// verifier checks the tokens of one issuer.
+type verifier struct {
+	issuer Issuer
+	now    func() time.Time
+	keys   *keySet
 }
 
-func (v *verifier) verify(ctx context.Context, token string) (identity.Principal, error) {
-	id, err := v.inner.Verify(ctx, token)
-	var expired *oidc.TokenExpiredError
+// asked is the key set as the library asks it about one token; the library
+// turns errors into text, so the error is kept here.
+type asked struct {
+	keys *keySet
+	err  error
+}
+
+// VerifySignature implements oidc.KeySet.
+func (a *asked) VerifySignature(ctx context.Context, token string) (payload []byte, err error) {
+	payload, a.err = a.keys.VerifySignature(ctx, token)
+	return payload, a.err
+}
+
+// verify leaves form, signature and issuer to the library, and all else to
+// prove.
+func (v *verifier) verify(ctx context.Context, token string) (proof, *Refusal) {
+	keys := &asked{keys: v.keys}
+	id, err := oidc.NewVerifier(v.issuer.URL, keys, &oidc.Config{
+		SkipClientIDCheck: true, SkipExpiryCheck: true, SupportedSigningAlgs: v.issuer.Algorithms,
+	}).Verify(ctx, token)
 	switch {
-	case errors.As(err, &expired):
-		return identity.Principal{}, errExpired
-	case err != nil && !v.keys.usable(): // the library hides the key set's errors
-		return identity.Principal{}, errIDP
+	case errors.Is(keys.err, errKeysUnavailable):
+		return proof{}, noKeys(keys.err)
+	case keys.err != nil:
+		return proof{}, badToken("issuer " + v.issuer.Alias + ": " + keys.err.Error())
 	case err != nil:
-		return identity.Principal{}, errToken
+		return proof{}, badToken("issuer " + v.issuer.Alias + ": the token is malformed, or signed by an algorithm that is not accepted")
 	}
-	return v.principal(id)
-}
-
-// tokenClaims are the claims that are read beyond what the library checks.
-type tokenClaims struct {
-	AuthorizedParty string                     `json:"azp"`
-	NotBefore       float64                    `json:"nbf"`
-	ClaimNames      map[string]json.RawMessage `json:"_claim_names"`
-}
-
-func (v *verifier) principal(id *oidc.IDToken) (identity.Principal, error) {
-	var c tokenClaims
-	if err := id.Claims(&c); err != nil {
-		return identity.Principal{}, errToken
+	var payload json.RawMessage
+	if err := id.Claims(&payload); err != nil {
+		return proof{}, badToken("the claims can't be read")
 	}
-	if !v.acceptable(id, c) {
-		return identity.Principal{}, errToken
-	}
-	if _, overage := c.ClaimNames[v.issuer.GroupsClaim]; overage {
-		return identity.Principal{}, errOverage
-	}
-	groups, err := v.groups(id)
+	c, err := readClaims(payload)
 	if err != nil {
-		return identity.Principal{}, errToken
+		return proof{}, badClaim("token-claims", "its claims are not one JSON object of distinct names")
 	}
-	return identity.Principal{Issuer: v.issuer.Alias, Subject: id.Subject, Groups: groups}, nil
+	return v.prove(c)
 }
 
-func (v *verifier) acceptable(id *oidc.IDToken, c tokenClaims) bool {
-	ours := slices.ContainsFunc(id.Audience, func(a string) bool { return slices.Contains(v.issuer.Audiences, a) })
-	now := v.now()
-	switch {
-	case !ours, len(id.Audience) > 1 && c.AuthorizedParty == "":
-		return false
-	case !name(id.Subject):
-		return false
-	case id.IssuedAt.IsZero(), id.IssuedAt.After(now.Add(skew)):
-		return false
-	case c.NotBefore > float64(now.Add(skew).Unix()):
-		return false
+// prove checks the claims of a token that the issuer signed.
+func (v *verifier) prove(c claims) (proof, *Refusal) {
+	if issuer, _ := c.text("iss"); issuer != v.issuer.URL {
+		return proof{}, badToken("the issuer is another")
 	}
-	return id.Expiry.Sub(id.IssuedAt) <= v.issuer.MaxLife
+	if r := v.times(c); r != nil {
+		return proof{}, r
+	}
+	audience, r := v.audience(c)
+	if r != nil {
+		return proof{}, r
+	}
+	subject, _ := c.text("sub")
+	switch {
+	case !printable(subject):
+		return proof{}, badClaim("token-subject", "its subject is missing, too long or not printable")
+	case c.has("act"):
+		return proof{}, badClaim("token-delegated", "it acts for somebody else (claim act), which this gateway does not support yet")
+	case c.has("cnf"):
+		return proof{}, badClaim("token-bound", "it is bound to a key (claim cnf), whose proof can't be given here: use a plain bearer token")
+	}
+	groups, r := v.groups(c)
+	if r != nil {
+		return proof{}, r
+	}
+	p := identity.Principal{Issuer: v.issuer.Alias, Subject: subject, Groups: groups}
+	return proof{principal: p, issuer: v.issuer.URL, audience: audience}, nil
 }
+
+func (v *verifier) times(c claims) *Refusal {
+	iat, hasIAT := c.time("iat")
+	exp, hasEXP := c.time("exp")
+	now, leeway := float64(v.now().Unix()), skew.Seconds()
+	switch {
+	case !hasIAT || !hasEXP || exp <= iat:
+		return badClaim("token-times", "it must say when it was issued (iat) and when it expires (exp)")
+	case now >= exp+leeway:
+		return expired("it has expired: fetch a new one")
+	case iat > now+leeway:
+		return badClaim("token-future", "it was issued in the future: set the clocks of issuer and gateway")
+	case exp-iat > v.issuer.MaxLife.Seconds():
+		return badClaim("token-life", fmt.Sprintf("it lives for longer than %s: have the issuer shorten it, or set max_token_life", v.issuer.MaxLife))
+	}
+	if nbf, ok := c.time("nbf"); c.has("nbf") && (!ok || nbf > now+leeway) {
+		return badClaim("token-future", "it is not valid yet (nbf): set the clocks of issuer and gateway")
+	}
+	return nil
+}
+
+// audience returns which of our audiences the token is for. With several
+// audiences the authorized party must be one of ours too (OpenID Connect Core
+// 1.0, section 3.1.3.7).
+func (v *verifier) audience(c claims) (string, *Refusal) {
+	all, _ := c.texts("aud")
+	i := slices.IndexFunc(all, v.ours)
+	if i < 0 {
+		return "", badClaim("token-audience", "its audience (aud) is not one of this gateway's: request a token for this gateway")
+	}
+	if party, _ := c.text("azp"); len(all) > 1 && !v.ours(party) {
+		return "", badClaim("token-audience", "it has several audiences, and its authorized party (azp) is not this gateway")
+	}
+	return all[i], nil
+}
+
+func (v *verifier) ours(audience string) bool { return slices.Contains(v.issuer.Audiences, audience) }
 
 // groups reads the groups claim: a list of strings, or one string.
-func (v *verifier) groups(id *oidc.IDToken) ([]string, error) {
-	var all map[string]json.RawMessage
-	if err := id.Claims(&all); err != nil {
-		return nil, err
+func (v *verifier) groups(c claims) ([]string, *Refusal) {
+	var elsewhere map[string]json.RawMessage
+	if c.has("_claim_names") && json.Unmarshal(c["_claim_names"], &elsewhere) != nil {
+		return nil, badClaim("token-groups", "its _claim_names can't be read")
 	}
-	raw, ok := all[v.issuer.GroupsClaim]
-	if !ok {
+	if _, ok := elsewhere[v.issuer.GroupsClaim]; ok {
+		r := badClaim("token-groups", "it leaves its groups out (_claim_names): have the issuer put them into the token, fewer if need be")
+		r.Code = "IDPRejectedClaim"
+		return nil, r
+	}
+	if !c.has(v.issuer.GroupsClaim) {
 		return nil, nil
 	}
-	var list []string
-	if err := json.Unmarshal(raw, &list); err != nil {
-		var one string
-		if err := json.Unmarshal(raw, &one); err != nil {
-			return nil, err
-		}
-		list = []string{one}
-	}
-	if slices.ContainsFunc(list, func(g string) bool { return !name(g) }) {
-		return nil, errors.New("login: a group's name is not printable")
+	list, ok := c.texts(v.issuer.GroupsClaim)
+	if !ok || len(list) > maxGroups || slices.ContainsFunc(list, func(g string) bool { return !printable(g) }) {
+		return nil, badClaim("token-groups", "its groups are not a list of printable names")
 	}
 	slices.Sort(list)
 	return slices.Compact(list), nil
-}
-
-// name reports whether s can name somebody in policies and records.
-func name(s string) bool {
-	if s == "" || len(s) > maxSubject {
-		return false
-	}
-	for _, r := range s {
-		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
-			return false
-		}
-	}
-	return true
 }

@@ -2,151 +2,168 @@ package login
 
 import (
 	"encoding/xml"
-	"errors"
 	"io"
 	"mime"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/credence-gateway/credence/internal/audit"
 	"github.com/credence-gateway/credence/internal/awsapi"
-	"github.com/credence-gateway/credence/internal/session"
 )
 
 const (
 	maxForm      = 64 << 10 // bytes of a login's body
 	stsVersion   = "2011-06-15"
+	stsAction    = "AssumeRoleWithWebIdentity"
 	defaultLife  = time.Hour
 	leastSeconds = 900
 	mostSeconds  = 43_200
 )
 
-var sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
-
-var stsShape = awsapi.Shape{Protocol: awsapi.Query, Service: "sts"}
+var (
+	sessionName = regexp.MustCompile(`^[\w+=,.@-]{2,64}$`)
+	seconds     = regexp.MustCompile(`^[0-9]{1,5}$`)
+	stsShape    = awsapi.Shape{Protocol: awsapi.Query, Service: "sts"}
+)
 
 // serveSTS answers AssumeRoleWithWebIdentity.
 func (h *Handler) serveSTS(w http.ResponseWriter, r *http.Request) {
 	id := audit.NewID(h.cfg.Now())
-	form, err := readForm(r)
-	if err != nil {
-		h.refuse(w, stsShape, err, id)
+	form, refusal := readForm(r)
+	if refusal != nil {
+		h.refuse(w, r, refusal, id)
 		return
 	}
-	g, err := h.webIdentity(form)
-	if err != nil {
-		h.refuse(w, stsShape, err, id)
+	a, refusal := h.webIdentity(form)
+	if refusal != nil {
+		h.refuse(w, r, refusal, id)
 		return
 	}
-	g.peer, g.agent = peer(r), r.UserAgent()
-	keys, s, err := h.open(r.Context(), g)
-	if err != nil {
-		h.refuse(w, stsShape, err, id)
+	a.agent = r.UserAgent()
+	o, refusal := h.open(r, a)
+	if refusal != nil {
+		h.answerError(w, refusal, id)
 		return
 	}
-	h.answerSTS(w, keys, s, id)
+	h.answerSTS(w, o, id)
 }
 
 // readForm reads a form body strictly: its type, its size, each name once.
-func readForm(r *http.Request) (url.Values, error) {
+func readForm(r *http.Request) (url.Values, *Refusal) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || kind != "application/x-www-form-urlencoded" {
-		return nil, errInput("an unsigned request must be a login: a form with Action=AssumeRoleWithWebIdentity")
+	if err != nil || kind != "application/x-www-form-urlencoded" || r.URL.RawQuery != "" {
+		return nil, notLogin("unsigned requests may only log in, by a form with Action=" + stsAction)
 	}
 	data, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
-	if err != nil {
-		return nil, errInput("the request's body did not come whole")
-	}
-	if len(data) > maxForm || r.URL.RawQuery != "" {
-		return nil, errInput("the login is over 64 KiB or has a query")
+	switch {
+	case err != nil:
+		return nil, badInput("the request's body did not come whole")
+	case len(data) > maxForm:
+		return nil, badInput("the login is over 64 KiB")
 	}
 	form, err := url.ParseQuery(string(data))
 	if err != nil {
-		return nil, errInput("the form can't be parsed")
+		return nil, badInput("the form can't be parsed")
 	}
 	for name, values := range form {
 		if len(values) != 1 {
-			return nil, errInput("%.40q is sent twice", name)
+			return nil, badInput("%.40q is sent twice", name)
 		}
 	}
 	return form, nil
 }
 
 // webIdentity checks the call's parameters by STS's own limits.
-func (h *Handler) webIdentity(f url.Values) (grantRequest, error) {
-	if f.Get("Version") != stsVersion || f.Get("Action") != "AssumeRoleWithWebIdentity" {
-		return grantRequest{}, &Refusal{http.StatusForbidden, "AccessDenied", "credence: unsigned requests may only log in, by AssumeRoleWithWebIdentity"}
+func (h *Handler) webIdentity(f url.Values) (ask, *Refusal) {
+	if f.Get("Version") != stsVersion || f.Get("Action") != stsAction {
+		return ask{}, notLogin("unsigned requests may only log in, by " + stsAction + " of version " + stsVersion)
 	}
-	known := []string{"Version", "Action", "RoleArn", "RoleSessionName", "WebIdentityToken", "DurationSeconds"}
-	if err := onlyKnown(f, known); err != nil {
-		return grantRequest{}, err
+	if refusal := onlyKnown(f); refusal != nil {
+		return ask{}, refusal
 	}
-	life, err := duration(f.Get("DurationSeconds"))
-	if err != nil {
-		return grantRequest{}, err
+	life, refusal := lifeOf(f.Get("DurationSeconds"))
+	if refusal != nil {
+		return ask{}, refusal
 	}
-	g := grantRequest{token: f.Get("WebIdentityToken"), name: f.Get("RoleSessionName"), duration: life, wire: "sts"}
-	if !sessionName.MatchString(g.name) {
-		return grantRequest{}, errInput("RoleSessionName must be 2 to 64 of letters, digits and _+=,.@-")
+	a := ask{wire: "sts", token: tokenText(f.Get("WebIdentityToken")), name: f.Get("RoleSessionName"), duration: life}
+	if !sessionName.MatchString(a.name) {
+		return ask{}, badInput("RoleSessionName must be 2 to 64 of letters, digits and _+=,.@-")
 	}
-	for _, role := range h.cfg.Roles {
-		if role.ARN == f.Get("RoleArn") {
-			g.role = role.Name
-			return g, nil
-		}
-	}
-	return grantRequest{}, &Refusal{http.StatusForbidden, "AccessDenied", "credence: RoleArn is not one of this gateway's roles: it looks like arn:aws:iam::<account>:role/credence/<role>"}
+	arn := f.Get("RoleArn")
+	a.role = func(proof, netip.Addr) (string, *Refusal) { return h.roleByARN(arn) }
+	return a, nil
 }
 
-func onlyKnown(f url.Values, known []string) error {
-	left := len(f)
-	for _, name := range known {
-		if f.Has(name) {
-			left--
+// onlyKnown refuses parameters that would have to change the session, such as a
+// session policy: leaving one out of account would give more than was asked for.
+func onlyKnown(f url.Values) *Refusal {
+	for name := range f {
+		switch name {
+		case "Version", "Action", "RoleArn", "RoleSessionName", "WebIdentityToken", "DurationSeconds":
+		default:
+			return badInput("%.40q is not supported: a session is narrowed by the gateway's policies", name)
 		}
 	}
-	if left == 0 {
-		return nil
-	}
-	return errInput("only RoleArn, RoleSessionName, WebIdentityToken and DurationSeconds are understood: narrow a session by policy")
+	return nil
 }
 
-func duration(s string) (time.Duration, error) {
+func lifeOf(s string) (time.Duration, *Refusal) {
 	if s == "" {
 		return defaultLife, nil
 	}
 	n, err := strconv.Atoi(s)
-	if err != nil || n < leastSeconds || n > mostSeconds {
-		return 0, errInput("DurationSeconds must be %d to %d", leastSeconds, mostSeconds)
+	if err != nil || !seconds.MatchString(s) || n < leastSeconds || n > mostSeconds {
+		return 0, badInput("DurationSeconds must be %d to %d", leastSeconds, mostSeconds)
 	}
 	return time.Duration(n) * time.Second, nil
 }
 
-// stsAnswer is AssumeRoleWithWebIdentity's answer in STS's query protocol.
-type stsAnswer struct {
-	XMLName  xml.Name `xml:"https://sts.amazonaws.com/doc/2011-06-15/ AssumeRoleWithWebIdentityResponse"`
-	Subject  string   `xml:"AssumeRoleWithWebIdentityResult>SubjectFromWebIdentityToken"`
-	Arn      string   `xml:"AssumeRoleWithWebIdentityResult>AssumedRoleUser>Arn"`
-	ID       string   `xml:"AssumeRoleWithWebIdentityResult>AssumedRoleUser>AssumedRoleId"`
-	Key      string   `xml:"AssumeRoleWithWebIdentityResult>Credentials>AccessKeyId"`
-	Secret   string   `xml:"AssumeRoleWithWebIdentityResult>Credentials>SecretAccessKey"`
-	Token    string   `xml:"AssumeRoleWithWebIdentityResult>Credentials>SessionToken"`
-	Expires  string   `xml:"AssumeRoleWithWebIdentityResult>Credentials>Expiration"`
-	Provider string   `xml:"AssumeRoleWithWebIdentityResult>Provider"`
-	Request  string   `xml:"ResponseMetadata>RequestId"`
+// tokenText takes the line end off that a token file may have: SDKs send files
+// as they are.
+func tokenText(s string) string { return strings.TrimRight(s, "\r\n") }
+
+func (h *Handler) roleByARN(arn string) (string, *Refusal) {
+	for _, role := range h.cfg.Roles {
+		if role.ARN == arn {
+			return role.Name, nil
+		}
+	}
+	return "", noRole("RoleArn is not one of this gateway's roles: it looks like arn:aws:iam::<account>:role/credence/<role>")
 }
 
-func (h *Handler) answerSTS(w http.ResponseWriter, keys session.Keys, s session.Session, id string) {
-	data, err := xml.Marshal(stsAnswer{
-		Subject: s.Principal.Subject, Provider: s.Principal.Issuer, Request: id,
-		Arn: "arn:aws:sts::" + h.account(s.Role) + ":assumed-role/" + s.Role + "/" + s.Name, ID: "CREDENCE" + s.ID[:13] + ":" + s.Name,
-		Key: keys.AccessKeyID, Secret: keys.Secret.Reveal(), Token: keys.SessionToken.Reveal(), Expires: keys.Expires.UTC().Format(time.RFC3339),
-	})
+// stsAnswer is AssumeRoleWithWebIdentity's answer in STS's query protocol.
+type stsAnswer struct {
+	XMLName xml.Name  `xml:"https://sts.amazonaws.com/doc/2011-06-15/ AssumeRoleWithWebIdentityResponse"`
+	Result  stsResult `xml:"AssumeRoleWithWebIdentityResult"`
+	Request string    `xml:"ResponseMetadata>RequestId"`
+}
+
+type stsResult struct {
+	Subject  string `xml:"SubjectFromWebIdentityToken"`
+	Audience string `xml:"Audience"`
+	ARN      string `xml:"AssumedRoleUser>Arn"`
+	ID       string `xml:"AssumedRoleUser>AssumedRoleId"`
+	Key      string `xml:"Credentials>AccessKeyId"`
+	Secret   string `xml:"Credentials>SecretAccessKey"`
+	Token    string `xml:"Credentials>SessionToken"`
+	Expires  string `xml:"Credentials>Expiration"`
+	Provider string `xml:"Provider"`
+}
+
+func (h *Handler) answerSTS(w http.ResponseWriter, o opened, id string) {
+	data, err := xml.Marshal(stsAnswer{Request: id, Result: stsResult{
+		Subject: o.session.Principal.Subject, Provider: o.proof.issuer, Audience: o.proof.audience,
+		ARN: "arn:aws:sts:::assumed-role/" + o.session.Role + "/" + o.session.Name, ID: o.session.ID + ":" + o.session.Name,
+		Key: o.keys.AccessKeyID, Secret: o.keys.Secret.Reveal(), Token: o.keys.SessionToken.Reveal(), Expires: o.keys.Expires.UTC().Format(time.RFC3339),
+	}})
 	if err != nil {
-		h.refuse(w, stsShape, errInternal, id)
+		h.cfg.Fault(err)
+		h.answerError(w, errInternal, id)
 		return
 	}
 	w.Header().Set("Content-Type", "text/xml")
@@ -154,31 +171,29 @@ func (h *Handler) answerSTS(w http.ResponseWriter, keys session.Keys, s session.
 	_, _ = w.Write(data)
 }
 
-func (h *Handler) account(role string) string {
-	for _, r := range h.cfg.Roles {
-		if r.Name == role {
-			return r.Account
-		}
-	}
-	return ""
+// serveElse answers what is no login.
+func (h *Handler) serveElse(w http.ResponseWriter, r *http.Request) {
+	h.refuse(w, r, notLogin("unsigned requests may only log in: POST / or GET /v1/credentials"), audit.NewID(h.cfg.Now()))
 }
 
-// refuse answers with an error in a service's shape.
-func (h *Handler) refuse(w http.ResponseWriter, shape awsapi.Shape, err error, id string) {
-	refusal := errInternal
-	var r *Refusal
-	if errors.As(err, &r) {
-		refusal = r
-	}
-	resp := h.cfg.Encode(shape, awsapi.Error{Status: refusal.Status, Code: refusal.Code, Message: refusal.Message, RequestID: id})
+// refuse counts and answers a request in which nobody was proven.
+func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refusal *Refusal, id string) {
+	h.strange(r, refusal)
+	h.answerError(w, refusal, id)
+}
+
+// strange counts a stranger's refusal.
+func (h *Handler) strange(r *http.Request, refusal *Refusal) {
+	from, _ := peer(r) // counted even when Envoy did not say from where
+	h.cfg.Refused(from, refusal.Rule, refusal)
+}
+
+// answerError answers in STS's shape.
+func (h *Handler) answerError(w http.ResponseWriter, refusal *Refusal, id string) {
+	resp := h.cfg.Encode(stsShape, awsapi.Error{Status: refusal.Status, Code: refusal.Code, Message: refusal.Message, RequestID: id})
 	for _, header := range resp.Headers {
 		w.Header().Add(header.Name, header.Value)
 	}
 	w.WriteHeader(resp.Status)
 	_, _ = w.Write(resp.Body)
-}
-
-// serveElse answers what is no login.
-func (h *Handler) serveElse(w http.ResponseWriter, _ *http.Request) {
-	h.refuse(w, stsShape, &Refusal{http.StatusForbidden, "AccessDenied", "credence: unsigned requests may only log in"}, audit.NewID(h.cfg.Now()))
 }
