@@ -126,8 +126,7 @@ func http1() *httpv3.HttpProtocolOptions {
 	}
 }
 
-// http2 is gRPC to a door. The windows bound what a door can have in flight
-// to one slow agent.
+// http2 is gRPC to a door.
 func http2() *httpv3.HttpProtocolOptions {
 	return &httpv3.HttpProtocolOptions{
 		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
@@ -140,6 +139,8 @@ func http2() *httpv3.HttpProtocolOptions {
 	}
 }
 
+// windows bound what is in flight on one stream and on one connection. A
+// stalled agent does not fill them: Envoy stops reading the upstream first.
 func windows() *corev3.Http2ProtocolOptions {
 	return &corev3.Http2ProtocolOptions{
 		InitialStreamWindowSize:     number(connectionLimit),
