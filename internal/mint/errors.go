@@ -22,8 +22,8 @@ var (
 	ErrTooLarge = errors.New("mint: the session policy does not fit into STS's limits")
 	// ErrForgotten: the session was ended while its credential was fetched.
 	ErrForgotten = errors.New("mint: the session has ended")
-	// ErrGone: Lookup found nothing; the credential has expired, was dropped or
-	// was for one call and taken already. Callers of Lookup return it.
+	// ErrGone: the credential has expired, was dropped or was for one call and
+	// taken already.
 	ErrGone = errors.New("mint: the credential is not held any more")
 	// ErrNarrowing: the narrowing is not complete. A fault of the gateway.
 	ErrNarrowing = errors.New("mint: the narrowing is not complete")

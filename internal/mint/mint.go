@@ -2,7 +2,7 @@
 // a call was allowed, and kept from the agent.
 //
 //	minted, err := m.Confirm(ctx, narrowing)   // at the gate: fetched or still good
-//	credentials, ok := m.Lookup(minted.Key)    // at the exchange: only looked up
+//	credentials, err := m.Lookup(minted.Key)   // at the exchange: only looked up
 //
 // A credential is an STS AssumeRole of the session's role with
 //
@@ -208,19 +208,19 @@ func (m *Mint) remaining(key string) (Minted, bool) {
 	return e.minted, true
 }
 
-// Lookup returns the credential under a key of Confirm. It is false when it was
-// forgotten, has expired, or was for one call and taken already: refuse then.
-func (m *Mint) Lookup(key string) (sigv4.Credentials, bool) {
+// Lookup returns the credential under a key of Confirm. It is ErrGone when it
+// was forgotten, has expired, or was for one call and taken already.
+func (m *Mint) Lookup(key string) (sigv4.Credentials, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e := m.held[key]
 	if e == nil || !m.cfg.Now().Before(e.minted.Expires) {
-		return sigv4.Credentials{}, false
+		return sigv4.Credentials{}, ErrGone
 	}
 	if e.once {
 		delete(m.held, key)
 	}
-	return e.credentials, true
+	return e.credentials, nil
 }
 
 // Forget drops the credentials of a session, also those on their way.

@@ -155,7 +155,6 @@ var table = []row{
 	{mint.ErrRefused, Answer{"sts-refused", 403, accessDenied, "AWS did not let the gateway take on the session's role: ask its operator to check the role's trust policy.", 0}},
 	{mint.ErrTooLarge, Answer{"sts-policy-size", 403, accessDenied, "The call names more resources than fit into one narrowed AWS credential: send several smaller calls.", 0}},
 	{mint.ErrForgotten, Answer{"session-revoked", 403, expiredToken, "The session was ended: log in again if you still may.", 0}},
-
 	{mint.ErrGone, Answer{"credential-gone", 503, serviceUnavailable, again, time.Second}},
 
 	// audit.
