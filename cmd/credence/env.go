@@ -126,8 +126,10 @@ func pickToken(cfg *config.Config, flag string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := os.Stat(abs); errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("there is no token file %s: name one with --token-file, or start `credence up --dev`, which writes one", abs)
+	if _, err := os.Stat(abs); errors.Is(err, fs.ErrNotExist) && path == devToken(cfg) {
+		return "", fmt.Errorf("%w: %s has no token yet: start `credence up --dev`, or name a token with --token-file", errNotYet, abs)
+	} else if errors.Is(err, fs.ErrNotExist) {
+		return "", fmt.Errorf("there is no token file %s: name the agent's token with --token-file", abs)
 	} else if err != nil {
 		return "", err
 	}

@@ -77,6 +77,9 @@ func agentEnvironment(ctx context.Context, path string, a agentFlags) (string, [
 	for _, v := range vars {
 		env = append(env, v.name+"="+v.value)
 	}
+	// A name of its own makes each run a session of its own, also for the AWS
+	// CLI, which keeps keys on disk by role and name.
+	env = append(env, fmt.Sprintf("AWS_ROLE_SESSION_NAME=run-%d-%d", time.Now().Unix(), os.Getpid()))
 	return vars[0].value, env, nil
 }
 
@@ -86,8 +89,13 @@ var errNotYet = errors.New("no gateway answers")
 // wait repeats f while it fails because the gateway is not up yet.
 func wait(ctx context.Context, f func() error) error {
 	deadline := time.Now().Add(patience)
+	told := false
 	for {
 		err := f()
+		if errors.Is(err, errNotYet) && !told && time.Until(deadline) < patience-time.Second {
+			told = true
+			fmt.Fprintf(os.Stderr, "credence: waiting %s for the gateway\n", patience)
+		}
 		if !errors.Is(err, errNotYet) || time.Now().After(deadline) {
 			return err
 		}

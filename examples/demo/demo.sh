@@ -49,7 +49,6 @@ rm gateway.env
 
 bold "3. An agent: an OIDC token, no AWS key"
 show credence run -- sh -c 'env | grep -cE "^AWS_(ACCESS_KEY_ID|SECRET_ACCESS_KEY)=" || true'
-show credence run -- aws sts get-caller-identity || true
 show credence run -- aws s3 ls
 echo "quarterly numbers" >report.txt
 show credence run -- aws s3 cp report.txt s3://reports/2026/report.txt
