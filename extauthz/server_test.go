@@ -1,0 +1,118 @@
+package extauthz_test
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"google.golang.org/grpc"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/credentials/insecure"
+
+	"github.com/credence-gateway/credence/extauthz"
+	"github.com/credence-gateway/credence/internal/awsapi"
+	"github.com/credence-gateway/credence/internal/envoymsg"
+	"github.com/credence-gateway/credence/internal/wire"
+	"github.com/credence-gateway/credence/policies"
+)
+
+// check is the message that Envoy sends for r on a route that buffers.
+func check(r *wire.Request, body awsapi.Body) *authv3.CheckRequest {
+	list := []*corev3.HeaderValue{
+		{Key: ":method", RawValue: []byte(r.Method)}, {Key: ":authority", RawValue: []byte(r.Authority)},
+		{Key: ":path", RawValue: []byte(r.Target)}, {Key: ":scheme", RawValue: []byte(r.Scheme)},
+	}
+	for _, h := range r.Headers {
+		list = append(list, &corev3.HeaderValue{Key: h.Name, RawValue: []byte(h.Value)})
+	}
+	http := &authv3.AttributeContext_HttpRequest{RawBody: body.Bytes}
+	if len(body.Bytes) > 0 {
+		list = append(list, &corev3.HeaderValue{Key: "x-envoy-auth-partial-body", RawValue: []byte("false")})
+	}
+	http.HeaderMap = &corev3.HeaderMap{Headers: list}
+	return &authv3.CheckRequest{Attributes: &authv3.AttributeContext{
+		Source: &authv3.AttributeContext_Peer{Address: &corev3.Address{Address: &corev3.Address_SocketAddress{
+			SocketAddress: &corev3.SocketAddress{Address: r.Peer.String()},
+		}}},
+		Request:           &authv3.AttributeContext_Request{Http: http},
+		ContextExtensions: map[string]string{envoymsg.BodyExtension: envoymsg.BodyBuffered},
+	}}
+}
+
+// serve runs the service on a Unix socket, as Envoy reaches it.
+func serve(t testing.TB, g *extauthz.Gate) authv3.AuthorizationClient {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "authz.sock")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := grpc.NewServer()
+	extauthz.NewServer(g).Register(s)
+	go s.Serve(l) //nolint:errcheck // ended by Stop
+	t.Cleanup(s.Stop)
+	conn, err := grpc.NewClient("unix://"+path, grpc.WithTransportCredentials(insecure.NewCredentials()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	return authv3.NewAuthorizationClient(conn)
+}
+
+func TestServer(t *testing.T) {
+	u := newUnit(t, nil)
+	client, keys := serve(t, u.gate), u.login(nil)
+	t.Run("allows", func(t *testing.T) {
+		a := dynamo("GetItem", `{"TableName":"orders","Key":{"id":{"S":"1"}}}`)
+		r, body := u.sign(keys, a)
+		got, err := client.Check(context.Background(), check(r, body))
+		if err != nil || got.GetStatus().GetCode() != int32(codes.OK) {
+			t.Fatalf("%v, %v", got, err)
+		}
+		headers := map[string]string{}
+		for _, h := range got.GetOkResponse().GetHeaders() {
+			headers[h.GetHeader().GetKey()] = h.GetHeader().GetValue()
+		}
+		if headers[envoymsg.ServiceHeader] != "dynamodb" || headers[envoymsg.UpstreamHeader] != "prod/dynamodb.us-east-1" || headers[envoymsg.ClassHeader] != "both" {
+			t.Errorf("destination %v", headers)
+		}
+		if got.GetDynamicMetadata().GetFields()["grant"].GetStringValue() == "" {
+			t.Error("no grant")
+		}
+	})
+	t.Run("denies in the service's shape", func(t *testing.T) {
+		r, body := u.sign(keys, get("/payroll/x"))
+		got, err := client.Check(context.Background(), check(r, body))
+		denied := got.GetDeniedResponse()
+		if err != nil || got.GetStatus().GetCode() == int32(codes.OK) || denied.GetStatus().GetCode() != 403 || !strings.HasPrefix(denied.GetBody(), "<Error><Code>AccessDenied") {
+			t.Fatalf("%v, %v", got, err)
+		}
+	})
+	t.Run("denies what is malformed", func(t *testing.T) {
+		for name, in := range map[string]*authv3.CheckRequest{"nothing": {}, "our own header": check(&wire.Request{
+			Method: "GET", Authority: "gw", Target: "/", Headers: wire.Headers{{Name: "x-credence-class", Value: "none"}},
+		}, awsapi.Body{})} {
+			got, err := client.Check(context.Background(), in)
+			if err != nil || got.GetStatus().GetCode() == int32(codes.OK) || got.GetDeniedResponse().GetStatus().GetCode() < 400 {
+				t.Errorf("%s: %v, %v", name, got, err)
+			}
+		}
+	})
+}
+
+// TestServerPanic: a bug denies.
+func TestServerPanic(t *testing.T) {
+	u := newUnit(t, func(c *extauthz.Config) { c.Decide = func(policies.Facts) policies.Decision { panic("bug") } })
+	r, body := u.sign(u.login(nil), get("/reports/2026/q3.csv"))
+	got, err := serve(t, u.gate).Check(context.Background(), check(r, body))
+	if err != nil || got.GetStatus().GetCode() == int32(codes.OK) || got.GetDeniedResponse().GetStatus().GetCode() != 500 {
+		t.Fatalf("%v, %v", got, err)
+	}
+	if strings.Contains(got.GetDeniedResponse().GetBody(), "bug") || len(u.faults) == 0 || !strings.Contains(u.faults[0].Error(), "bug") {
+		t.Errorf("%s, %v", got.GetDeniedResponse().GetBody(), u.faults)
+	}
+}
