@@ -27,6 +27,7 @@ package refuse
 
 import (
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/credence-gateway/credence/internal/awsapi"
@@ -127,9 +128,9 @@ func ofPolicy(err error) (Answer, bool) {
 	return a, true
 }
 
-// sentence makes an error's text a sentence.
+// sentence makes an error's text a sentence. Header names keep their case.
 func sentence(s string) string {
-	if s[0] >= 'a' && s[0] <= 'z' {
+	if s[0] >= 'a' && s[0] <= 'z' && !strings.HasPrefix(s, "x-amz-") {
 		s = string(s[0]-'a'+'A') + s[1:]
 	}
 	return s + "."
