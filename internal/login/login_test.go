@@ -42,8 +42,8 @@ type gateway struct {
 	now     time.Time
 }
 
-// config is a configuration whose neighbours allow everything and keep nothing.
-func config(i *idp) login.Config {
+// settings are a configuration whose neighbours allow everything and keep nothing.
+func settings(i *idp) login.Config {
 	return login.Config{
 		Issuers: []login.Issuer{{Alias: "corp", URL: i.URL, Audiences: []string{"credence", "other"}, Algorithms: i.algorithms, GroupsClaim: "groups", MaxLife: time.Hour}},
 		Roles:   []login.Role{{Name: "reader", ARN: "arn:aws:iam::111122223333:role/credence/reader", Account: "111122223333"}},
@@ -58,7 +58,7 @@ func newGateway(t testing.TB, i *idp, edits ...func(*login.Config)) *gateway {
 	t.Helper()
 	g := &gateway{permit: login.Permit{Allow: true, Reasons: []string{"p"}}, now: now}
 	var err error
-	c := config(i)
+	c := settings(i)
 	c.Now = func() time.Time { return g.now }
 	if g.keeper, err = session.New(session.Config{Ring: secret.NewRing(), Now: c.Now}); err != nil {
 		t.Fatal(err)
@@ -460,13 +460,13 @@ func TestBadConfig(t *testing.T) {
 		"one alias twice":      func(c *login.Config) { c.Issuers = append(c.Issuers, c.Issuers[0]); c.Issuers[1].URL += "/x" },
 		"one URL twice":        func(c *login.Config) { c.Issuers = append(c.Issuers, c.Issuers[0]); c.Issuers[1].Alias = "y" },
 	} {
-		c := config(i)
+		c := settings(i)
 		edit(&c)
 		if _, err := login.New(c); err == nil {
 			t.Error(name, "is accepted")
 		}
 	}
-	c := config(i)
+	c := settings(i)
 	c.Issuers[0].Algorithms, c.Issuers[0].GroupsClaim, c.Issuers[0].MaxLife, c.TTL = nil, "", 0, 0
 	if _, err := login.New(c); err != nil {
 		t.Error("the defaults:", err)

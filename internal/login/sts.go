@@ -136,7 +136,10 @@ func (h *Handler) roleByARN(arn string) (string, *Refusal) {
 	return "", noRole("RoleArn is not one of this gateway's roles: it looks like arn:aws:iam::<account>:role/credence/<role>")
 }
 
-// stsAnswer is AssumeRoleWithWebIdentity's answer in STS's query protocol.
+// stsAnswer is AssumeRoleWithWebIdentity's answer in STS's query protocol. It
+// leaves AssumedRoleUser out, which STS's model allows and SDKs accept: with an
+// account in its ARN they call account-based hosts, and with none in it boto3
+// refuses to find DynamoDB's ("account ID parameter is invalid").
 type stsAnswer struct {
 	XMLName xml.Name  `xml:"https://sts.amazonaws.com/doc/2011-06-15/ AssumeRoleWithWebIdentityResponse"`
 	Result  stsResult `xml:"AssumeRoleWithWebIdentityResult"`
@@ -146,8 +149,6 @@ type stsAnswer struct {
 type stsResult struct {
 	Subject  string `xml:"SubjectFromWebIdentityToken"`
 	Audience string `xml:"Audience"`
-	ARN      string `xml:"AssumedRoleUser>Arn"`
-	ID       string `xml:"AssumedRoleUser>AssumedRoleId"`
 	Key      string `xml:"Credentials>AccessKeyId"`
 	Secret   string `xml:"Credentials>SecretAccessKey"`
 	Token    string `xml:"Credentials>SessionToken"`
@@ -158,7 +159,6 @@ type stsResult struct {
 func (h *Handler) answerSTS(w http.ResponseWriter, o opened, id string) {
 	data, err := xml.Marshal(stsAnswer{Request: id, Result: stsResult{
 		Subject: o.session.Principal.Subject, Provider: o.proof.issuer, Audience: o.proof.audience,
-		ARN: "arn:aws:sts:::assumed-role/" + o.session.Role + "/" + o.session.Name, ID: o.session.ID + ":" + o.session.Name,
 		Key: o.keys.AccessKeyID, Secret: o.keys.Secret.Reveal(), Token: o.keys.SessionToken.Reveal(), Expires: o.keys.Expires.UTC().Format(time.RFC3339),
 	}})
 	if err != nil {
