@@ -75,7 +75,11 @@ type exchange struct {
 func (x *exchange) requestHead(o envoymsg.Opening, r *wire.Request, end bool) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	if x.state != fresh {
+	switch x.state {
+	case over:
+		return nil
+	case fresh:
+	default:
 		return x.refuse(ErrMessage)
 	}
 	x.shape, x.method = awsapi.GuessShape(r), r.Method

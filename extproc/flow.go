@@ -23,11 +23,14 @@ func newFlow(declared int64) flow { return flow{declared: declared, sum: sha256.
 
 // take counts and hashes the next data. It returns what may be released, in
 // this order: what was held, and all of data but a last piece, which is held
-// now. It returns ErrLength when the body is longer than declared; nothing may
-// be released then or after the end.
+// now. It returns ErrLength when the body is longer than declared, and
+// ErrMessage after its end; nothing may be released then.
 func (f *flow) take(data []byte) (before, now []byte, err error) {
+	if f.ended {
+		return nil, nil, ErrMessage
+	}
 	f.length += int64(len(data))
-	if f.ended || f.declared >= 0 && f.length > f.declared {
+	if f.declared >= 0 && f.length > f.declared {
 		return nil, nil, ErrLength
 	}
 	if len(data) == 0 {
@@ -40,9 +43,12 @@ func (f *flow) take(data []byte) (before, now []byte, err error) {
 }
 
 // finish says that the body is over. It returns ErrLength when the body is
-// shorter than declared, or was over before.
+// shorter than declared, and ErrMessage when it was over before.
 func (f *flow) finish() error {
-	if f.ended || f.declared >= 0 && f.length != f.declared {
+	if f.ended {
+		return ErrMessage
+	}
+	if f.declared >= 0 && f.length != f.declared {
 		return ErrLength
 	}
 	f.ended = true
