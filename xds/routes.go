@@ -1,6 +1,7 @@
 package xds
 
 import (
+	matcherv3 "github.com/cncf/xds/go/xds/type/matcher/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	authzv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_authz/v3"
@@ -20,26 +21,15 @@ const (
 	denyRoute   = "deny"
 )
 
-// routes lists class routes first: before ext_authz has set their headers
-// none of them can match, because the client's are removed. Whatever is left
-// over is denied.
+// routes chooses class routes by the two headers that ext_authz sets, in one
+// look-up each however many services there are; before ext_authz they are
+// absent, because the client's are removed. Every other request walks the list
+// of initial routes. All end at the deny route: without any route ext_authz
+// would not be asked.
 func routes(c Config) *routev3.RouteConfiguration {
-	host := &routev3.VirtualHost{Name: "agents", Domains: []string{"*"}}
-	for _, s := range c.Services {
-		for _, class := range c.Classes {
-			host.Routes = append(host.Routes, classRoute(s, class))
-		}
-	}
-	host.Routes = append(host.Routes, refusalRoute())
-	host.Routes = append(host.Routes, loginRoutes()...)
-	for _, m := range c.Stream {
-		host.Routes = append(host.Routes, initial(streamRoute, m, 0)...)
-	}
-	for _, m := range c.Large {
-		host.Routes = append(host.Routes, initial(largeRoute, m, c.LargeBody)...)
-	}
-	host.Routes = append(host.Routes, initial(plainRoute, Match{}, c.PlainBody)...)
-	host.Routes = append(host.Routes, refusing(denyRoute, anyPath(nil), 0))
+	host := &routev3.VirtualHost{Name: "agents", Domains: []string{"*"}, Matcher: lookUp(
+		envoymsg.ServiceHeader, services(c), action(&routev3.RouteList{Routes: initialRoutes(c)}),
+	)}
 	return &routev3.RouteConfiguration{
 		Name: routesName, VirtualHosts: []*routev3.VirtualHost{host},
 		RequestHeadersToRemove: []string{
@@ -50,16 +40,45 @@ func routes(c Config) *routev3.RouteConfiguration {
 	}
 }
 
+// services maps each service to the look-up of its classes.
+func services(c Config) map[string]*matcherv3.Matcher_OnMatch {
+	deny := action(refusing(denyRoute, anyPath(nil), 0))
+	byService := map[string]*matcherv3.Matcher_OnMatch{
+		envoymsg.RefusalClass: next(lookUp(envoymsg.ClassHeader, map[string]*matcherv3.Matcher_OnMatch{
+			envoymsg.RefusalClass: action(refusalRoute()),
+		}, deny)),
+	}
+	for _, s := range c.Services {
+		byClass := map[string]*matcherv3.Matcher_OnMatch{}
+		for _, class := range c.Classes {
+			byClass[string(class)] = action(classRoute(s, class))
+		}
+		byService[s.ID] = next(lookUp(envoymsg.ClassHeader, byClass, deny))
+	}
+	return byService
+}
+
+// initialRoutes are tried in order.
+func initialRoutes(c Config) []*routev3.Route {
+	list := loginRoutes()
+	for _, m := range c.Stream {
+		list = append(list, initial(streamRoute, m, 0)...)
+	}
+	for _, m := range c.Large {
+		list = append(list, initial(largeRoute, m, c.LargeBody)...)
+	}
+	list = append(list, initial(plainRoute, Match{}, c.PlainBody)...)
+	return append(list, refusing(denyRoute, anyPath(nil), 0))
+}
+
 // classRoute forwards what ext_authz has allowed, to the cluster that it
 // named, with the body modes of the class.
 func classRoute(s Service, class grant.Class) *routev3.Route {
 	request := class == grant.Request || class == grant.Both
 	response := class == grant.Response || class == grant.Both
 	return &routev3.Route{
-		Name: envoymsg.RouteName(s.ID, string(class)),
-		Match: anyPath([]*routev3.HeaderMatcher{
-			headerIs(envoymsg.ServiceHeader, s.ID), headerIs(envoymsg.ClassHeader, string(class)),
-		}),
+		Name:  envoymsg.RouteName(s.ID, string(class)),
+		Match: anyPath(nil),
 		Action: &routev3.Route_Route{Route: &routev3.RouteAction{
 			ClusterSpecifier: &routev3.RouteAction_ClusterHeader{ClusterHeader: envoymsg.UpstreamHeader},
 			Timeout:          seconds(s.Timeout),
@@ -78,7 +97,7 @@ func classRoute(s Service, class grant.Class) *routev3.Route {
 func refusalRoute() *routev3.Route {
 	return &routev3.Route{
 		Name:   envoymsg.RefusalClass,
-		Match:  anyPath([]*routev3.HeaderMatcher{headerIs(envoymsg.ClassHeader, envoymsg.RefusalClass)}),
+		Match:  anyPath(nil),
 		Action: unavailable(),
 	}
 }

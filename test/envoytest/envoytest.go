@@ -217,7 +217,7 @@ func (g *Gateway) run(path string) {
 	}
 }
 
-var errGone = errors.New("Envoy is gone, and that was told")
+var errGone = errors.New("the Envoy is gone, and that was told")
 
 // address is the first listener's address.
 func (g *Gateway) address() string {

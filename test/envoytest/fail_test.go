@@ -265,9 +265,13 @@ func TestUpstreamFails(t *testing.T) {
 	}}
 	g := envoytest.Start(t, c, envoytest.Doors{Authz: a, Proc: &proc{}})
 	for upstream, want := range map[string]int{"silent": 504, "resets": 503, "closed": 503, "no-name": 503, "unknown": 503} {
+		began := time.Now()
 		status, header, body := ask(t, g.Addr, "POST", "/"+upstream, "x", "Authorization: "+strings.Replace(credential, "/s3/", "/sqs/", 1))
 		if status != want || header.Get("Content-Type") != "application/json" || !strings.Contains(body, `"__type"`) {
 			t.Errorf("%s: %d %v %q", upstream, status, header, body)
+		}
+		if took := time.Since(began); upstream == "unknown" && took > time.Second {
+			t.Errorf("a cluster that does not exist is refused after %s", took)
 		}
 	}
 	if silent.count() != 1 || resets.count() != 1 {
