@@ -9,7 +9,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"io/fs"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,10 +17,12 @@ import (
 	"time"
 )
 
-// A key ring is a folder (0700) of key files (0600) named
+// Ring is a key ring: a folder (0700) of key files (0600) named
 // "<UTC time>-<id>.key", each 32 random bytes in hex. The newest key seals;
 // every key opens what it sealed until its file is removed. To rotate, add a
-// key; to retire one, remove its file once nothing that it sealed is valid.
+// key; to retire one, remove its file once nothing that it sealed is valid. A
+// ring is read once, by OpenRing: units that share a folder must all be started
+// again before what the new key seals is good at each of them.
 //
 // From each key, HKDF-SHA256 (RFC 5869) derives one AES-256-GCM key per purpose
 // and, for Derive, one value per purpose and name. A sealed value is
@@ -69,12 +71,30 @@ func AddKey(dir string, now time.Time) error {
 	root := make([]byte, keySize)
 	_, _ = rand.Read(root) // never fails: crypto/rand.Read
 	name := fmt.Sprintf("%s-%x%s", now.UTC().Format("20060102T150405.000000000Z"), idOf(root), keySuffix)
-	f, err := os.OpenFile(filepath.Join(dir, name), os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	return errors.Join(writeNew(filepath.Join(dir, name), hex.EncodeToString(root)+"\n"), syncDir(dir))
+}
+
+// writeNew writes a file that is not there yet, and leaves none when it fails:
+// half a key would keep the ring from opening.
+func writeNew(path, text string) error {
+	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
 	}
-	_, err = f.WriteString(hex.EncodeToString(root) + "\n")
-	return errors.Join(err, f.Sync(), f.Close())
+	_, err = f.WriteString(text)
+	if err = errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return errors.Join(err, os.Remove(path))
+	}
+	return nil
+}
+
+// syncDir makes a new name in dir durable: what a lost key sealed is lost.
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
 }
 
 // OpenRing reads the folder's keys.
@@ -83,11 +103,17 @@ func OpenRing(dir string) (*Ring, error) {
 	if err != nil {
 		return nil, fmt.Errorf("the key ring %s can't be read (`credence init` makes one): %w", dir, err)
 	}
+	if err := private(dir); err != nil {
+		return nil, err
+	}
 	r := &Ring{}
 	for _, f := range files {
 		k, err := readKey(filepath.Join(dir, f))
 		if err != nil {
 			return nil, err
+		}
+		if slices.ContainsFunc(r.keys, func(other key) bool { return other.id == k.id }) {
+			return nil, fmt.Errorf("the key %s is in the ring twice: remove one of the two files", filepath.Join(dir, f))
 		}
 		r.keys = append(r.keys, k)
 	}
@@ -97,6 +123,22 @@ func OpenRing(dir string) (*Ring, error) {
 	slices.Reverse(r.keys)
 	return r, nil
 }
+
+// private refuses a folder that others may add keys to: whoever adds one can
+// seal sessions.
+func private(dir string) error {
+	info, err := os.Stat(dir)
+	if err != nil {
+		return err
+	}
+	if info.Mode().Perm()&0o022 != 0 {
+		return fmt.Errorf("the key ring %s can be written by others: chmod 700 it, and remove keys that you did not add", dir)
+	}
+	return nil
+}
+
+// Format prints "[redacted]" whatever the verb.
+func (r *Ring) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
 // NewRing makes a ring of one key that lives in memory only.
 func NewRing() *Ring {
@@ -122,14 +164,19 @@ func keyFiles(dir string) ([]string, error) {
 }
 
 func readKey(path string) (key, error) {
-	info, err := os.Stat(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return key{}, err
 	}
-	if info.Mode().Perm()&0o077 != 0 {
+	defer f.Close() //nolint:errcheck // read only
+	info, err := f.Stat()
+	if err != nil {
+		return key{}, err
+	}
+	if !info.Mode().IsRegular() || info.Mode().Perm()&0o077 != 0 {
 		return key{}, fmt.Errorf("the key %s can be read by others: chmod 600 it, or replace the key if it leaked", path)
 	}
-	data, err := fs.ReadFile(os.DirFS(filepath.Dir(path)), filepath.Base(path))
+	data, err := io.ReadAll(io.LimitReader(f, 4*keySize))
 	if err != nil {
 		return key{}, err
 	}
@@ -186,6 +233,9 @@ func newAEAD(k []byte) cipher.AEAD {
 	}
 	return aead
 }
+
+// Format prints "[redacted]" whatever the verb.
+func (b *Box) Format(f fmt.State, _ rune) { _, _ = f.Write([]byte(redacted)) }
 
 // KeyID names the key that seals now.
 func (b *Box) KeyID() [4]byte { return b.newest }
