@@ -2,8 +2,12 @@ package session_test
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -89,6 +93,9 @@ func TestOpenRefuses(t *testing.T) {
 		"a flipped bit":            {a.AccessKeyID, token[:40] + string(rune(token[40]^1)) + token[41:], session.ErrUnknownKey},
 		"cut":                      {a.AccessKeyID, token[:len(token)-4], session.ErrUnknownKey},
 		"too long":                 {a.AccessKeyID, token + strings.Repeat("A", 2000), session.ErrUnknownKey},
+		"a line end in it":         {a.AccessKeyID, token[:40] + "\n" + token[40:], session.ErrUnknownKey},
+		"a line end after it":      {a.AccessKeyID, token + "\n", session.ErrUnknownKey},
+		"an id with a line end":    {a.AccessKeyID[:19] + "\n", token, session.ErrUnknownKey},
 		"no base64":                {a.AccessKeyID, token + "=", session.ErrUnknownKey},
 		"an id of another form":    {"CRDN", token, session.ErrUnknownKey},
 		"lower case":               {strings.ToLower(a.AccessKeyID), token, session.ErrUnknownKey},
@@ -125,6 +132,102 @@ func TestRevoked(t *testing.T) {
 	}
 }
 
+func TestRotationKeepsSessions(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "keys")
+	if err := secret.CreateRing(dir, time.Unix(1, 0)); err != nil {
+		t.Fatal(err)
+	}
+	open := func() *secret.Ring {
+		r, err := secret.OpenRing(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	k, c := keeper(t, open())
+	before := issue(t, k, sample(c))
+	if err := secret.AddKey(dir, time.Unix(2, 0)); err != nil {
+		t.Fatal(err)
+	}
+	rotated, _ := keeper(t, open())
+	after := issue(t, rotated, sample(c))
+	for name, keys := range map[string]session.Keys{"older": before, "newer": after} {
+		if _, key, err := rotated.Open(keys.AccessKeyID, keys.SessionToken.Reveal()); err != nil || key.Reveal() != keys.Secret.Reveal() {
+			t.Error(name, err)
+		}
+	}
+	files, err := filepath.Glob(filepath.Join(dir, "*.key"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Remove(files[0]); err != nil {
+		t.Fatal(err)
+	}
+	retired, _ := keeper(t, open())
+	if _, _, err := retired.Open(before.AccessKeyID, before.SessionToken.Reveal()); !errors.Is(err, session.ErrUnknownKey) {
+		t.Error("a session of a retired key:", err)
+	}
+}
+
+func TestIncompleteSessionsAreNotIssued(t *testing.T) {
+	k, c := keeper(t, secret.NewRing())
+	for name, edit := range map[string]func(*session.Session){
+		"nobody":         func(s *session.Session) { s.Principal = identity.Principal{} },
+		"no subject":     func(s *session.Session) { s.Principal.Subject = "" },
+		"no issuer":      func(s *session.Session) { s.Principal.Issuer = "" },
+		"no role":        func(s *session.Session) { s.Role = "" },
+		"no id":          func(s *session.Session) { s.ID = "" },
+		"ends at once":   func(s *session.Session) { s.Expires = s.Issued },
+		"without an end": func(s *session.Session) { s.Expires = time.Time{} },
+	} {
+		s := sample(c)
+		edit(&s)
+		if _, err := k.Issue(s); !errors.Is(err, session.ErrIncomplete) {
+			t.Error(name, err)
+		}
+	}
+	if _, err := session.New(session.Config{}); err == nil {
+		t.Error("a keeper without a ring")
+	}
+}
+
+// TestNothingPrints: neither keys nor sessions give a secret away.
+func TestNothingPrints(t *testing.T) {
+	k, c := keeper(t, secret.NewRing())
+	keys := issue(t, k, sample(c))
+	if _, _, err := k.Open(keys.AccessKeyID, keys.SessionToken.Reveal()); err != nil {
+		t.Fatal(err)
+	}
+	all := fmt.Sprintf("%v %+v %#v %v %+v", keys, keys, keys, k, k)
+	for _, never := range []string{keys.Secret.Reveal(), keys.SessionToken.Reveal()} {
+		if strings.Contains(all, never) {
+			t.Error(all)
+		}
+	}
+}
+
+// TestManyTokens fills the cache over its bound and opens all the while.
+func TestManyTokens(t *testing.T) {
+	k, c := keeper(t, secret.NewRing())
+	var all sync.WaitGroup
+	for range 4 {
+		all.Go(func() {
+			for range 5000 {
+				keys, err := k.Issue(sample(c))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if _, key, err := k.Open(keys.AccessKeyID, keys.SessionToken.Reveal()); err != nil || key.Reveal() != keys.Secret.Reveal() {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	all.Wait()
+}
+
 func TestTooManyGroups(t *testing.T) {
 	k, c := keeper(t, secret.NewRing())
 	s := sample(c)
@@ -147,6 +250,49 @@ func FuzzOpen(f *testing.F) {
 			t.Error("opened")
 		}
 	})
+}
+
+// BenchmarkOpenFirst opens a token that was not seen before.
+func BenchmarkOpenFirst(b *testing.B) {
+	ring := secret.NewRing()
+	k, c := keeper(b, ring)
+	keys := issue(b, k, sample(c))
+	id, token := keys.AccessKeyID, keys.SessionToken.Reveal()
+	keepers := make([]*session.Keeper, 0, 1024)
+	for range cap(keepers) {
+		fresh, _ := keeper(b, ring)
+		keepers = append(keepers, fresh)
+	}
+	b.ReportAllocs()
+	n := 0
+	for b.Loop() {
+		if n == len(keepers) {
+			b.StopTimer()
+			for i := range keepers {
+				keepers[i], _ = keeper(b, ring)
+			}
+			n = 0
+			b.StartTimer()
+		}
+		if _, _, err := keepers[n].Open(id, token); err != nil {
+			b.Fatal(err)
+		}
+		n++
+	}
+}
+
+// BenchmarkOpenUnknown opens what this gateway did not make.
+func BenchmarkOpenUnknown(b *testing.B) {
+	k, _ := keeper(b, secret.NewRing())
+	other, c := keeper(b, secret.NewRing())
+	keys := issue(b, other, sample(c))
+	id, token := keys.AccessKeyID, keys.SessionToken.Reveal()
+	b.ReportAllocs()
+	for b.Loop() {
+		if _, _, err := k.Open(id, token); err == nil {
+			b.Fatal("opened")
+		}
+	}
 }
 
 func BenchmarkOpen(b *testing.B) {
