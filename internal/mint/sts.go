@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
 	awshttp "github.com/aws/aws-sdk-go-v2/aws/transport/http"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/sts"
@@ -38,12 +39,20 @@ func sdkClients(base aws.CredentialsProvider) (func(Role, string) STS, error) {
 	credentials := aws.NewCredentialsCache(own{base})
 	transport := awshttp.NewBuildableClient().WithTimeout(3 * time.Second)
 	return func(role Role, region string) STS {
-		o := sts.Options{Region: region, Credentials: credentials, HTTPClient: transport, RetryMaxAttempts: 2}
+		o := sts.Options{Region: region, Credentials: credentials, HTTPClient: transport, Retryer: once()}
 		if role.STS != "" {
 			o.BaseEndpoint = aws.String(role.STS)
 		}
 		return sts.New(o)
 	}, nil
+}
+
+// once retries one time and soon: the agent waits, and a longer pause would end
+// in the deadline, which hides what AWS said.
+func once() aws.Retryer {
+	return retry.NewStandard(func(o *retry.StandardOptions) {
+		o.MaxAttempts, o.MaxBackoff = 2, 100*time.Millisecond
+	})
 }
 
 // own tells the gateway's own missing credentials apart from AWS's answers.
