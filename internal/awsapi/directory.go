@@ -145,7 +145,7 @@ func (d *Directory) Upstream(name, service, region string) (Upstream, SigningSco
 	if !ok {
 		return Upstream{}, SigningScope{}, fmt.Errorf("%w: AWS has no %s in the partition %s", ErrService, service, c.Partition)
 	}
-	if !slices.Contains(c.Regions, region) && region != rule.SigningRegion {
+	if !slices.Contains(c.Regions, region) && (region == "" || region != rule.SigningRegion) {
 		return Upstream{}, SigningScope{}, fmt.Errorf("%w: %s at %s", ErrRegion, printable(region), name)
 	}
 	scope := SigningScope{Service: s.head.SigningNames[0], Region: region}

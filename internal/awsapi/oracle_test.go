@@ -1,11 +1,11 @@
 package awsapi_test
 
 import (
-	"bufio"
 	"compress/gzip"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
+	"io"
 	"os"
 	"slices"
 	"testing"
@@ -39,23 +39,14 @@ func (g golden) request(t testing.TB) (*wire.Request, awsapi.Body) {
 
 func goldens(t testing.TB) []golden {
 	t.Helper()
-	f, err := os.Open("testdata/botocore.jsonl.gz")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	z, err := gzip.NewReader(f)
-	if err != nil {
-		t.Fatal(err)
-	}
 	var out []golden
-	for s := bufio.NewReaderSize(z, 1<<20); ; {
-		line, err := s.ReadBytes('\n')
-		if err != nil {
+	for d := json.NewDecoder(gunzip(t, "testdata/botocore.jsonl.gz")); ; {
+		var g golden
+		err := d.Decode(&g)
+		if errors.Is(err, io.EOF) {
 			break
 		}
-		var g golden
-		if err := json.Unmarshal(line, &g); err != nil {
+		if err != nil {
 			t.Fatal(err)
 		}
 		out = append(out, g)
@@ -64,6 +55,20 @@ func goldens(t testing.TB) []golden {
 		t.Fatalf("%d golden requests: testdata/botocore.jsonl.gz is cut", len(out))
 	}
 	return out
+}
+
+func gunzip(t testing.TB, name string) io.Reader {
+	t.Helper()
+	f, err := os.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { f.Close() })
+	z, err := gzip.NewReader(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return z
 }
 
 func load(t testing.TB) *awsapi.Catalog {
@@ -114,7 +119,7 @@ func TestBotocore(t *testing.T) {
 		switch {
 		case err == nil && call.Operation == want && slices.Contains(call.Services, g.Service):
 			right++
-			checkCall(t, call)
+			wholeCall(t, call)
 		case err == nil:
 			t.Errorf("%s %s (%s) was taken for %v %s", g.Service, g.Operation, g.Variant, call.Services, call.Operation)
 		case refusal.Rule == refused[g.Service+" "+g.Operation], refusal.Rule == refused[g.Service]:
@@ -129,22 +134,4 @@ func TestBotocore(t *testing.T) {
 		t.Errorf("%d of %d requests were not identified", unknown, all)
 	}
 	t.Logf("%d identified, %d identified and refused for their sample ARN, %d not identified", right, unnamed, unknown)
-}
-
-// checkCall holds a call to what its fields promise.
-func checkCall(t *testing.T, call awsapi.Call) {
-	t.Helper()
-	if len(call.Actions) == 0 {
-		t.Errorf("%s %s has no action", call.Service, call.Operation)
-	}
-	for _, a := range call.Actions {
-		if len(a.Resources) == 0 || a.Access == "" || a.Name == "" {
-			t.Errorf("%s %s: action %+v is not whole", call.Service, call.Operation, a)
-		}
-		for _, r := range a.Resources {
-			if r.ARN == "" || len(r.Container) == 0 || len(r.Patterns) == 0 || r.Prefix == "" {
-				t.Errorf("%s %s: resource %+v is not whole", call.Service, call.Operation, r)
-			}
-		}
-	}
 }

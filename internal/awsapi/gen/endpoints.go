@@ -120,7 +120,7 @@ func (p *partitions) endpoint(s *rawService) model.Endpoint {
 				continue
 			}
 			r.host = template(r.host, region)
-			if r.signingRegion == region {
+			if r.signingRegion == region && strings.Contains(r.host, "{region}") {
 				r.signingRegion = ""
 			}
 			if r.signingName == s.Metadata.signingName() {
