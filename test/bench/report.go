@@ -21,7 +21,9 @@ type row struct {
 	RPS     float64 `json:"requests_per_second"`
 	P50     float64 `json:"p50_ms"`
 	P99     float64 `json:"p99_ms"`
+	Envoy   float64 `json:"envoy_us_per_request"` // of CPU
 	cpus    []float64
+	envoys  []float64
 	p50s    []float64
 }
 
@@ -63,10 +65,13 @@ func (r *report) row(name string) *row {
 // saturate measures CPU per request, every variant once a round, shuffled.
 func (g *rig) saturate(ctx context.Context, o options, r *report) error {
 	rates := map[string][]float64{}
+	for _, t := range g.targets {
+		r.row(t.name)
+	}
 	for round := range o.rounds + 1 {
 		for _, i := range rand.Perm(len(g.targets)) {
 			t := g.targets[i]
-			before, err := cpu(t.pids())
+			before, envoyBefore, err := cpu(t.pids())
 			if err != nil {
 				return err
 			}
@@ -74,7 +79,7 @@ func (g *rig) saturate(ctx context.Context, o options, r *report) error {
 			if err != nil {
 				return err
 			}
-			after, err := cpu(t.pids())
+			after, envoyAfter, err := cpu(t.pids())
 			if err != nil {
 				return err
 			}
@@ -82,12 +87,13 @@ func (g *rig) saturate(ctx context.Context, o options, r *report) error {
 				continue // warm-up
 			}
 			x := r.row(t.name)
+			x.envoys = append(x.envoys, float64((envoyAfter-envoyBefore).Microseconds())/float64(n))
 			x.cpus = append(x.cpus, float64((after-before).Microseconds())/float64(n))
 			rates[t.name] = append(rates[t.name], float64(n)/o.slice.Seconds())
 		}
 	}
 	for _, x := range r.Rows {
-		x.CPU, x.RPS = median(x.cpus), median(rates[x.Variant])
+		x.CPU, x.Envoy, x.RPS = median(x.cpus), median(x.envoys), median(rates[x.Variant])
 	}
 	r.compareCPU("credence", "skeleton", "<= 1.15")
 	r.compareCPU("credence-both", "skeleton-both", "<= 1.15")
@@ -159,9 +165,9 @@ func (r *report) add(what string, a, b []float64, gate string) {
 
 func (r report) print(w io.Writer) {
 	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
-	p("%s\n\n%-18s %12s %12s %9s %9s\n", r.Machine, "variant", "CPU us/req", "req/s", "p50 ms", "p99 ms")
+	p("%s\n\n%-18s %12s %12s %12s %9s %9s\n", r.Machine, "variant", "CPU us/req", "of it Envoy", "req/s", "p50 ms", "p99 ms")
 	for _, x := range r.Rows {
-		p("%-18s %12.0f %12.0f %9.2f %9.2f\n", x.Variant, x.CPU, x.RPS, x.P50, x.P99)
+		p("%-18s %12.0f %12.0f %12.0f %9.2f %9.2f\n", x.Variant, x.CPU, x.Envoy, x.RPS, x.P50, x.P99)
 	}
 	p("\n%-52s %7s %15s  %s\n", "paired ratio", "median", "quartiles", "goal")
 	for _, x := range r.Ratios {

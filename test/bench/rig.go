@@ -277,25 +277,29 @@ func findEnvoy() (string, error) {
 	return path, nil
 }
 
-// cpu returns the CPU time that the processes have used so far.
-func cpu(pids []int) (time.Duration, error) {
-	var sum time.Duration
+// cpu returns the CPU time that the processes have used so far, and how much
+// of it was Envoy's.
+func cpu(pids []int) (sum, envoys time.Duration, err error) {
 	for _, pid := range pids {
 		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
-		_, rest, _ := strings.Cut(string(stat), ") ")
+		head, rest, _ := strings.Cut(string(stat), ") ")
 		fields := strings.Fields(rest)
 		for _, f := range fields[11:13] { // utime, stime (proc_pid_stat(5)), in ticks of 10 ms
 			ticks, err := strconv.ParseInt(f, 10, 64)
 			if err != nil {
-				return 0, err
+				return 0, 0, err
 			}
-			sum += time.Duration(ticks) * 10 * time.Millisecond
+			used := time.Duration(ticks) * 10 * time.Millisecond
+			sum += used
+			if strings.Contains(head, "(envoy") {
+				envoys += used
+			}
 		}
 	}
-	return sum, nil
+	return sum, envoys, nil
 }
 
 // peak returns the processes' resident peaks in bytes since resetPeak.
