@@ -45,7 +45,6 @@ type door struct {
 	grants *grant.Grants
 	change func(*grant.Grant)  // of what is granted
 	sealed func(string) string // of what is handed over
-	hash   string              // PayloadHash; "" takes x-amz-content-sha256
 
 	mu   sync.Mutex
 	last string // the last sealed grant

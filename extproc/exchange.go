@@ -271,9 +271,6 @@ func (x *exchange) responseBody(data []byte, end bool) error {
 	if err != nil {
 		return x.refuse(ErrAnswer)
 	}
-	if x.state == answered { // nothing can be left but the end
-		return x.to.body(toAgent, nil, end)
-	}
 	if !end {
 		return x.release(toAgent, &x.response, before, now, false)
 	}

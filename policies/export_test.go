@@ -7,9 +7,7 @@ func (e *Engine) Scan(f Facts) Decision {
 	s := *e.current.Load()
 	var all []*rule
 	for _, list := range s.index.rules {
-		for _, r := range list {
-			all = append(all, r)
-		}
+		all = append(all, list...)
 	}
 	x := &index{rules: map[slot][]*rule{{s.index.any, s.index.any}: nil}, any: types.NewEntityUID("x", "any")}
 	for _, r := range all {

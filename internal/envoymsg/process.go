@@ -194,7 +194,8 @@ func (m Mutation) headers() *extprocv3.HeaderMutation {
 func raw(name, value string, action corev3.HeaderValueOption_HeaderAppendAction) *corev3.HeaderValueOption {
 	h := &corev3.HeaderValueOption{Header: &corev3.HeaderValue{Key: name, RawValue: []byte(value)}, AppendAction: action}
 	if action == appended {
-		h.Append = wrapperspb.Bool(true) //nolint:staticcheck // ext_proc honours no other way
+		//lint:ignore SA1019 ext_proc honours no other way
+		h.Append = wrapperspb.Bool(true)
 	}
 	return h
 }

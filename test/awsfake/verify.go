@@ -63,7 +63,7 @@ type claim struct {
 func parseClaim(auth string) (claim, error) {
 	var credential, headers, signature string
 	if n, err := fmt.Sscanf(auth, "AWS4-HMAC-SHA256 Credential=%s SignedHeaders=%s Signature=%s", &credential, &headers, &signature); n != 3 {
-		return claim{}, fmt.Errorf("Authorization %q: %w", auth, err)
+		return claim{}, fmt.Errorf("authorization %q: %w", auth, err)
 	}
 	scope := strings.Split(strings.TrimSuffix(credential, ","), "/")
 	if len(scope) != 5 {
