@@ -1,0 +1,127 @@
+package bodies
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// Erase deletes the keys of a session, so that nothing recorded of it so far
+// can be opened again, and returns their ids for the log's body.shred. What the
+// session still says is recorded under a new key.
+func Erase(dir, session string) ([]string, error) {
+	if !goodName(session) {
+		return nil, fmt.Errorf("%w: session %q", ErrName, session)
+	}
+	folder := filepath.Join(dir, "keys", session)
+	files, err := os.ReadDir(folder)
+	if err != nil {
+		return nil, fmt.Errorf("%w: no key of the session %s is held", ErrErased, session)
+	}
+	var ids []string
+	for _, f := range files {
+		id := session + "/" + strings.TrimSuffix(f.Name(), ".age")
+		if err := overwrite(filepath.Join(folder, f.Name())); err != nil {
+			return ids, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, errors.Join(syncDir(folder), os.Remove(folder), syncDir(filepath.Dir(folder)))
+}
+
+// overwrite deletes a file whose bytes should not be found on the disk.
+func overwrite(path string) error {
+	info, err := os.Stat(path)
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(make([]byte, info.Size()))
+	return errors.Join(err, f.Sync(), f.Close(), os.Remove(path))
+}
+
+// Erase is Erase of the store's own folder; the key in memory is dropped too.
+func (s *Store) Erase(session string) ([]string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.keys, session)
+	return Erase(s.cfg.Dir, session)
+}
+
+// Forget drops a session's key from memory; it stays on disk, wrapped.
+func (s *Store) Forget(session string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.keys, session)
+}
+
+// Sweep deletes the packs whose retention is over and returns their names for
+// the log's body.shred.
+func (s *Store) Sweep() ([]string, error) {
+	packs, err := s.Packs()
+	var gone []string
+	for _, name := range packs {
+		if s.cfg.Now().Before(expiry(name, s.cfg.PackAge)) {
+			continue
+		}
+		if e := os.Remove(packPath(s.cfg.Dir, name)); e != nil {
+			err = errors.Join(err, e)
+			continue
+		}
+		gone = append(gone, name)
+	}
+	return gone, err
+}
+
+// expiry is when the youngest recording of a pack has had its days: a pack
+// takes recordings for packAge, and a call lasts an hour at most.
+func expiry(name string, packAge time.Duration) time.Time {
+	days, file, _ := strings.Cut(name, "/")
+	stamp, _, _ := strings.Cut(file, "-")
+	began, err := time.Parse(stampForm, stamp)
+	n, numeric := strconv.Atoi(days)
+	if err != nil || numeric != nil {
+		return time.Unix(1<<40, 0) // not ours to delete
+	}
+	return began.AddDate(0, 0, n).Add(packAge + time.Hour)
+}
+
+// Packs ends the packs that are old or large enough and lists all that are not
+// written any more, oldest first.
+func (s *Store) Packs() ([]string, error) {
+	s.rotate()
+	files, err := filepath.Glob(filepath.Join(s.cfg.Dir, "packs", "*", "*"+packSuffix))
+	if err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for _, f := range files {
+		name := path.Join(filepath.Base(filepath.Dir(f)), filepath.Base(f))
+		if goodPack(name) && !s.writing[name] {
+			names = append(names, name)
+		}
+	}
+	slices.SortFunc(names, func(a, b string) int { return strings.Compare(path.Base(a), path.Base(b)) })
+	return names, nil
+}
+
+func (s *Store) rotate() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, p := range s.packs {
+		if s.due(p) {
+			s.retire(p)
+		}
+	}
+}
