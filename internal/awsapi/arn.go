@@ -1,6 +1,8 @@
 package awsapi
 
 import (
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/credence-gateway/credence/internal/awsapi/model"
@@ -37,16 +39,22 @@ func newARNType(t *model.Type) *arnType {
 	return out
 }
 
-// splitPattern takes "arn:${Partition}:s3:::${BucketName}" apart.
+// splitPattern takes "arn:${Partition}:s3:::${BucketName}" apart. A "*" is a
+// variable without a name: no request names it, any ARN may hold it.
 func splitPattern(s string) []arnPart {
 	var out []arnPart
 	for s != "" {
-		i := strings.Index(s, "${")
+		i := strings.IndexAny(s, "$*")
 		if i < 0 {
 			return append(out, arnPart{text: s})
 		}
 		if i > 0 {
 			out = append(out, arnPart{text: s[:i]})
+		}
+		if s[i] == '*' {
+			out = append(out, arnPart{text: "*" + strconv.Itoa(len(out)), variable: true})
+			s = s[i+1:]
+			continue
 		}
 		end := i + strings.IndexByte(s[i:], '}')
 		out = append(out, arnPart{text: s[i+2 : end], variable: true})
@@ -182,6 +190,14 @@ func escapePattern(s string) string {
 	return out.String()
 }
 
+// hasUnnamed reports whether the pattern has a "*" that no ARN gave a value.
+func (t *arnType) hasUnnamed(vars vars) bool {
+	return slices.ContainsFunc(t.pattern, func(p arnPart) bool {
+		_, known := vars.get(p.text)
+		return p.variable && p.text[0] == '*' && !known
+	})
+}
+
 // resource builds the resource that the variables name.
 func (t *arnType) resource(vars vars) Resource {
 	r := Resource{Prefix: t.Prefix, Type: t.Type.Type, ARN: fill(t.pattern, vars, false), Vars: make(map[string]string, len(t.Vars))}
@@ -193,6 +209,7 @@ func (t *arnType) resource(vars vars) Resource {
 		}
 		r.Vars[v.Name] = unmark(value)
 	}
+	r.Wildcard = r.Wildcard || t.hasUnnamed(vars)
 	for _, p := range t.exact {
 		r.Patterns = append(r.Patterns, fill(p, vars, true))
 	}

@@ -127,6 +127,10 @@ func (d cborTyper) value(v any, shape int, name string) (any, error) {
 		}
 	case cbor.Tag:
 		return cborTime(v, s.Kind, name)
+	case time.Time:
+		if s.Kind == model.Timestamp {
+			return float64(v.UnixNano()) / 1e9, nil
+		}
 	}
 	return nil, wrongType(name)
 }

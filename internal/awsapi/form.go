@@ -55,6 +55,14 @@ func (q *request) form() (*node, error) {
 }
 
 func parseForm(body string) (*node, error) {
+	pairs, err := formPairs(body)
+	if err != nil {
+		return nil, err
+	}
+	return formOf(pairs)
+}
+
+func formPairs(body string) ([]pair, error) {
 	var pairs []pair
 	for _, part := range strings.Split(body, "&") {
 		if len(pairs) == maxFields {
@@ -74,7 +82,7 @@ func parseForm(body string) (*node, error) {
 		}
 		pairs = append(pairs, pair{key: key, value: value})
 	}
-	return formOf(pairs)
+	return pairs, nil
 }
 
 // node is a form as a tree: "Tag.member.1.Key=x" is the leaf x under four

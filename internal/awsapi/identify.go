@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/credence-gateway/credence/internal/awsapi/model"
 	"github.com/credence-gateway/credence/internal/wire"
 )
 
@@ -88,6 +89,9 @@ const formMedia = "application/x-www-form-urlencoded"
 
 // find tells the protocol by its one marker and then the operation.
 func (q *request) find() ([]match, error) {
+	if err := q.takeFormPost(); err != nil {
+		return nil, err
+	}
 	names := q.Headers
 	_, targets := names.Get("x-amz-target")
 	_, smithy := names.Get("smithy-protocol")
@@ -113,6 +117,23 @@ func (q *request) find() ([]match, error) {
 		return q.findREST()
 	}
 	return nil, refuse("no-operation", "the request names no operation")
+}
+
+// takeFormPost reads a POST whose form stands for the query of a GET, for the
+// operations that allow it (CloudSearch's Search), as that GET.
+func (q *request) takeFormPost() error {
+	if q.Method != "POST" || q.media != formMedia || q.target.path == "/" || len(q.target.query) > 0 ||
+		!slices.ContainsFunc(q.candidates, func(s *service) bool { return s.formPosts(q.target.segments) }) {
+		return nil
+	}
+	body, err := q.seen("a form")
+	if err != nil {
+		return err
+	}
+	as := *q.Request
+	as.Method, q.Request, q.media, q.body.Bytes = "GET", &as, "", nil
+	q.target.query, err = formPairs(string(body))
+	return err
 }
 
 // matches asks every candidate whether it knows the request: read returns no
@@ -143,6 +164,28 @@ func (q *request) matches(name string, read func(*service) (*operation, Protocol
 	return nil, refuse("unknown-operation", "no service that signs as "+printable(q.where.Service)+" has the operation "+name)
 }
 
+// complete keeps the matches whose demanded members are there, when a request
+// has the form of several operations: no SDK sends a request without them.
+func complete(found []match) []match {
+	whole := slices.DeleteFunc(slices.Clone(found), func(m match) bool { return !m.complete() })
+	if len(whole) == 0 {
+		return found
+	}
+	return whole
+}
+
+func (m match) complete() bool {
+	if m.op.input == nil {
+		return true
+	}
+	for _, x := range m.op.input.Members {
+		if _, there := m.params[x.Name]; x.Required && x.Location == model.Body && !there {
+			return false
+		}
+	}
+	return true
+}
+
 // named adds the operation to a refusal.
 func named(err error, s *service, op *operation) error {
 	if r, ok := err.(*Refusal); ok && r.Operation == "" {
@@ -156,6 +199,9 @@ func named(err error, s *service, op *operation) error {
 func (q *request) call(found []match) (Call, error) {
 	var out Call
 	var first error
+	if len(found) > 1 {
+		found = complete(found)
+	}
 	for _, m := range found {
 		next, err := q.one(m)
 		switch {

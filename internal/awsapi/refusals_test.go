@@ -43,7 +43,8 @@ func TestRefusals(t *testing.T) {
 	}{
 		{"no signature", get.sign(""), "unsigned"},
 		{"service that is not catalogued", get.sign("nosuch"), "unknown-service"},
-		{"s3express", s3("GET", "/b--use1-az4--x-s3/k").sign("s3express"), "unknown-service"},
+		{"bucket of S3 signed for directory buckets", s3("GET", "/b-1/k").sign("s3express"), "resource-name"},
+		{"S3's own operation signed for directory buckets", s3("GET", "/b--use1-az4--x-s3?acl").sign("s3express"), "unknown-parameter"},
 
 		// A36 operation confusion
 		{"A36 target at a service without JSON", s3("POST", "/").with("x-amz-target: DynamoDB_20120810.GetItem", "content-type: application/x-amz-json-1.0"), "unknown-operation"},

@@ -129,6 +129,12 @@ func (m formMatch) collect(value string, at []int, unescape bool) (vars, bool) {
 	return out, true
 }
 
+// formPosts reports whether a path is that of an operation whose query may come
+// as a form.
+func (s *service) formPosts(path []string) bool {
+	return slices.ContainsFunc(s.routes["GET"], func(r *route) bool { return r.op.FormPost && r.fits(path) })
+}
+
 func (s *service) speaks(p Protocol) bool {
 	return slices.Contains(s.head.Protocols, string(p))
 }

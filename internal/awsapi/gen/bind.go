@@ -18,6 +18,7 @@ type binder struct {
 	common common
 	over   *override
 	prefix string
+	shared map[string]*shared // by prefix
 	shapes *shapes
 	types  map[string]int // "prefix/type"
 	forms  map[string]int
@@ -25,11 +26,12 @@ type binder struct {
 	report *report
 }
 
-func newBinder(raw *rawService, iam *iamData, c common, over *override, rep *report) *binder {
+func newBinder(raw *rawService, iam *iamData, c common, overrides map[string]*override, rep *report) *binder {
+	over := overrides[raw.id]
 	if over == nil {
 		over = &override{}
 	}
-	b := &binder{raw: raw, iam: iam, common: c, over: over, shapes: newShapes(raw), types: map[string]int{}, forms: map[string]int{}, report: rep}
+	b := &binder{raw: raw, iam: iam, common: c, over: over, shared: sharedByPrefix(overrides), shapes: newShapes(raw), types: map[string]int{}, forms: map[string]int{}, report: rep}
 	b.prefix = choosePrefix(raw, iam, c, over)
 	return b
 }
@@ -149,7 +151,7 @@ func (b *binder) operation(name string) (model.Operation, error) {
 	op := model.Operation{
 		Name: name, Method: raw.HTTP.Method, URI: raw.HTTP.RequestURI, HostPrefix: raw.Endpoint.HostPrefix,
 		NoAuth: raw.noAuth(), Vends: slices.Contains(b.common.Vends, id), Refuse: b.over.Refuse[name],
-		Unrouted: slices.Contains(b.over.Unrouted, name),
+		Unrouted: slices.Contains(b.over.Unrouted, name), FormPost: slices.Contains(b.over.FormPost, name),
 	}
 	if raw.Input != nil {
 		op.Input = b.shapes.add(raw.Input.Shape) + 1
@@ -356,27 +358,17 @@ func (b *binder) typeIndex(prefix, name string) (int, error) {
 	if !ok {
 		return 0, fmt.Errorf("IAM data has no resource type %s", key)
 	}
-	spec := typeSpec{}
-	if prefix == b.prefix {
-		spec = b.over.Types[name]
-	}
+	spec := b.shared[prefix].typ(name)
 	t := model.Type{Prefix: prefix, Type: name, Pattern: raw.ARN, Exact: spec.Exact, Container: spec.Container}
 	if spec.Pattern != "" {
 		t.Pattern = spec.Pattern
 	}
 	for _, v := range variables(t.Pattern) {
-		t.Vars = append(t.Vars, model.Var{Pattern: v, Name: b.varName(v)})
+		t.Vars = append(t.Vars, model.Var{Pattern: v, Name: b.shared[prefix].varName(v)})
 	}
 	b.types[key] = len(b.out.Types)
 	b.out.Types = append(b.out.Types, t)
 	return b.types[key], nil
-}
-
-func (b *binder) varName(v string) string {
-	if n := b.over.Vars[v]; n != "" {
-		return n
-	}
-	return lowerCamel(v)
 }
 
 var variable = regexp.MustCompile(`\$\{(\w+)\}`)

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strings"
 )
@@ -124,6 +126,45 @@ func readService(data, id string) (*rawService, error) {
 	s.rules = &ruleSet{}
 	name := strings.Replace(filepath.Base(newest), "service-2", "endpoint-rule-set-1", 1)
 	return s, readJSON(filepath.Join(filepath.Dir(newest), name), s.rules)
+}
+
+// addParts adds the services that are a part of another's model.
+func addParts(all []*rawService, overrides map[string]*override) ([]*rawService, error) {
+	for id, o := range overrides {
+		i := slices.IndexFunc(all, func(s *rawService) bool { return s.id == o.Model })
+		if o.Model == "" || i < 0 {
+			continue
+		}
+		part := *all[i]
+		part.id, part.Operations = id, map[string]*rawOperation{}
+		part.Metadata.SigningName = o.Signing[0]
+		for _, name := range o.Only {
+			if part.Operations[name] = all[i].Operations[name]; part.Operations[name] == nil {
+				return nil, fmt.Errorf("%s: %s has no operation %s", id, o.Model, name)
+			}
+		}
+		part.demandHeaders(o.Headers)
+		all = append(all, &part)
+	}
+	slices.SortFunc(all, func(a, b *rawService) int { return strings.Compare(a.id, b.id) })
+	return all, nil
+}
+
+// demandHeaders makes a header a demanded member of every operation's input.
+func (s *rawService) demandHeaders(headers map[string]string) {
+	if len(headers) == 0 {
+		return
+	}
+	s.Shapes = maps.Clone(s.Shapes)
+	for _, op := range s.Operations {
+		shape := *s.Shapes[op.Input.Shape]
+		shape.Members, shape.Required = maps.Clone(shape.Members), slices.Clone(shape.Required)
+		for member, header := range headers {
+			shape.Members[member] = rawRef{Shape: "NonEmptyMaxLength64String", LocationName: header, Location: "header"}
+			shape.Required = append(shape.Required, member)
+		}
+		s.Shapes[op.Input.Shape] = &shape
+	}
 }
 
 // readJSON reads a file that may be gzipped.

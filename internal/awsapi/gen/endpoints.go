@@ -145,6 +145,15 @@ func (p *partitions) endpoint(s *rawService) model.Endpoint {
 	return out
 }
 
+// fixed is a host of one form in every partition.
+func (p *partitions) fixed(host string) model.Endpoint {
+	var out model.Endpoint
+	for _, part := range p.model() {
+		out.Rules = append(out.Rules, model.EndpointRule{Partition: part.ID, Host: host + "." + part.DNSSuffix})
+	}
+	return out
+}
+
 func template(host, region string) string {
 	labels := strings.Split(host, ".")
 	for i, l := range labels {

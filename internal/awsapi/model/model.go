@@ -111,6 +111,7 @@ type Operation struct {
 	StreamsOutput     bool
 	Vends             bool   // the answer holds AWS credentials or a presigned URL
 	Refuse            string // why the operation is never identified; "" for most
+	FormPost          bool   // a GET whose query may come as a form in a POST
 	Unrouted          bool   // another operation has the same request form and answers for it
 	Rules             []Rule
 	SensitiveOutput   []string // paths, list elements as []

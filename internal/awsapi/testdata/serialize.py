@@ -53,6 +53,10 @@ BY_SERVICE = {
         "PrincipalArn": f"arn:aws:iam::{ACCOUNT}:user/user", "Arn": f"arn:aws:iam::{ACCOUNT}:user/user", "Path": "/",
         "SerialNumber": f"arn:aws:iam::{ACCOUNT}:mfa/mfa",
     },
+    "s3control": {
+        "Bucket": f"arn:aws:s3-outposts:{REGION}:{ACCOUNT}:outpost/op-01234567890123456/bucket/bucket", "OutpostId": "op-01234567890123456",
+        "Name": "name", "AccountId": ACCOUNT,
+    },
     "ec2": {"CertificateArn": f"arn:aws:acm:{REGION}:{ACCOUNT}:certificate/{KEY}"},
     "ssm": {"ResourceArn": f"arn:aws:ssm:{REGION}:{ACCOUNT}:opsitemgroup/default", "OpsItemArn": f"arn:aws:ssm:{REGION}:{ACCOUNT}:opsitem/oi-1", "AutomationAssumeRole": f"arn:aws:iam::{ACCOUNT}:role/role", "OpsMetadataArn": f"arn:aws:ssm:{REGION}:{ACCOUNT}:opsmetadata/m"},
 }
@@ -89,6 +93,14 @@ def sample(service, shape, name, every, seen):
     return {"blob": b"blob", "boolean": True, "timestamp": 1600000000, "float": 1.5, "double": 1.5}[kind]
 
 
+# Members that an operation has in a form of its own.
+BY_OPERATION = {
+    ("s3control", "CreateBucket"): {"Bucket": "bucket", "OutpostId": "op-01234567890123456"},
+    ("s3control", "ListRegionalBuckets"): {"OutpostId": "op-01234567890123456"},
+    ("s3control", "CreateAccessPoint"): {"Bucket": "bucket"},
+}
+
+
 def text(service, shape, name):
     if getattr(shape, "enum", None):
         return shape.enum[0]
@@ -119,6 +131,7 @@ def requests(session, service, variants):
         previous = None
         for variant in variants:
             params = sample(service, shape, "", variant == "all", frozenset()) if shape else {}
+            params.update({k: v for k, v in BY_OPERATION.get((service, operation), {}).items()})
             caught.clear()
             try:
                 getattr(client, xform_name(operation))(**params)
