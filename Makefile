@@ -25,7 +25,7 @@ build: ## build bin/credence
 	$(GO) build -trimpath -o bin/credence ./cmd/credence
 
 demo: setup ## an agent uses AWS through Envoy without an AWS key
-	@PATH="$(CURDIR)/bin:$(CURDIR)/$(VENV)/bin:$$PATH" bash examples/demo/demo.sh
+	@PATH="$(CURDIR)/bin:$(CURDIR)/$(VENV)/bin:$$PATH" bash examples/quickstart/demo.sh
 
 test: setup ## every test that needs Go and Python only
 	$(GO) test -count=1 -timeout 20m ./...

@@ -16,7 +16,7 @@ import (
 )
 
 // patience is how long `run` waits for a gateway that is still starting.
-const patience = 20 * time.Second
+const patience = 30 * time.Second
 
 func newRun() *cobra.Command {
 	var a agentFlags
@@ -94,7 +94,7 @@ func wait(ctx context.Context, f func() error) error {
 		err := f()
 		if errors.Is(err, errNotYet) && !told && time.Until(deadline) < patience-time.Second {
 			told = true
-			fmt.Fprintf(os.Stderr, "credence: waiting %s for the gateway\n", patience)
+			fmt.Fprintf(os.Stderr, "credence: %v; waiting up to %s for it\n", err, patience)
 		}
 		if !errors.Is(err, errNotYet) || time.Now().After(deadline) {
 			return err

@@ -2,7 +2,7 @@
 policies are checked.
 
     account.py serve PORT     run moto until stopped
-    account.py prepare PORT   wait for it, fill it, print the gateway's key
+    account.py prepare URL    wait for it, fill it, print the gateway's key
 """
 
 import json
@@ -38,10 +38,9 @@ def allow(*actions):
     return json.dumps({"Version": "2012-10-17", "Statement": [statement]})
 
 
-def prepare(port):
+def prepare(url):
     import boto3
 
-    url = f"http://127.0.0.1:{port}"
     wait(url)
 
     def client(service):
@@ -55,17 +54,16 @@ def prepare(port):
              "Action": ["sts:AssumeRole", "sts:SetSourceIdentity", "sts:TagSession"]}
     iam.create_role(RoleName="credence-agent", AssumeRolePolicyDocument=json.dumps({"Version": "2012-10-17", "Statement": [trust]}))
     iam.put_role_policy(RoleName="credence-agent", PolicyName="work",
-                        PolicyDocument=allow("s3:*", "dynamodb:*", "sqs:*", "secretsmanager:*"))
+                        PolicyDocument=allow("s3:*", "dynamodb:*", "sqs:*"))
     client("s3").create_bucket(Bucket="reports")
     client("sqs").create_queue(QueueName="jobs")
     client("dynamodb").create_table(
         TableName="orders", BillingMode="PAY_PER_REQUEST",
-        KeySchema=[{"AttributeName": "id", "KeyType": "HASH"}],
-        AttributeDefinitions=[{"AttributeName": "id", "AttributeType": "S"}])
-    client("secretsmanager").create_secret(Name="production", SecretString="not for agents")
+        KeySchema=[{"AttributeName": "customer", "KeyType": "HASH"}, {"AttributeName": "number", "KeyType": "RANGE"}],
+        AttributeDefinitions=[{"AttributeName": n, "AttributeType": "S"} for n in ("customer", "number")])
     key = iam.create_access_key(UserName="gateway")["AccessKey"]
     print(f"AWS_ACCESS_KEY_ID={key['AccessKeyId']}\nAWS_SECRET_ACCESS_KEY={key['SecretAccessKey']}\nAWS_REGION=us-east-1")
-    burn(client("sts"), BOOTSTRAP_CALLS - 9)
+    burn(client("sts"), BOOTSTRAP_CALLS - 8)
 
 
 def burn(sts, calls):

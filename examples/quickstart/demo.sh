@@ -1,0 +1,96 @@
+#!/usr/bin/env bash
+# The whole of credence in one sitting: an AWS emulator that checks signatures,
+# the gateway with Envoy, and an agent that has an OIDC token and no AWS key.
+# Every step checks that it did what it says; the first that did not ends the
+# script with 1. KEEP=1 leaves everything running at the end.
+# Needs credence, aws and python with moto and boto3 in PATH (make demo).
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+work=$(mktemp -d)
+pids=()
+
+stop() {
+  local status=$?
+  [ "$status" -eq 0 ] || { echo "demo: failed; the last lines of the gateway:" >&2; tail -n 20 "$work/up.log" >&2 || true; }
+  for pid in "${pids[@]}"; do kill "$pid" 2>/dev/null || true; done
+  wait 2>/dev/null || true
+  rm -rf "$work"
+  exit "$status"
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM
+
+fail() { echo "demo: $*" >&2; exit 1; }
+say() { printf '\n\033[1m%s\033[0m\n' "$*"; }
+show() { printf '$ %s\n' "${*//$here\//}"; }
+check() { grep -qE -- "$1" "$work/out" || fail "the output above lacks '$1'"; }
+
+does() { # does WANT COMMAND...: it must succeed and print WANT
+  show "${@:2}"
+  "${@:2}" 2>&1 | tee "$work/out" || fail "this should have succeeded"
+  check "$1"
+}
+
+refused() { # refused WANT COMMAND...: it must fail and print WANT
+  show "${@:2}"
+  if "${@:2}" 2>&1 | tee "$work/out"; then fail "this should have been refused"; fi
+  check "$1"
+}
+
+requests() { grep -c ' HTTP/1.1" ' aws.log; } # that AWS has received
+free_port() { python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
+
+cd "$work"
+aws=http://127.0.0.1:$(free_port)
+
+say "1. An AWS account with a bucket, a table and a queue (moto; it checks signatures and IAM)"
+python "$here/account.py" serve "${aws##*:}" >aws.log 2>&1 &
+pids+=($!)
+python "$here/account.py" prepare "$aws" >gateway.env
+
+say "2. The gateway: it alone holds an AWS key"
+does 'wrote credence.yaml' credence init --emulator "$aws" --listen "127.0.0.1:$(free_port)" --issuer "http://127.0.0.1:$(free_port)"
+cp "$here"/policies/*.cedar policies/
+show credence up --dev '&' # with the account's key in its environment
+(set -a; . ./gateway.env; exec credence up --dev) >up.log 2>&1 &
+pids+=($!)
+
+say "3. The agent logs in: an OIDC token in, keys out that only the gateway honours"
+does 'key CRDN.* of the gateway' credence run -- python "$here/agent.py" login
+rm gateway.env
+
+say "4. It works with S3 and DynamoDB as ever"
+echo "quarterly numbers" >report.txt
+does 'upload: ' credence run -- aws s3 cp --no-progress report.txt s3://reports/2026/report.txt
+does 'quarterly numbers' credence run -- aws s3 cp s3://reports/2026/report.txt -
+does ' 18 report.txt$' credence run -- aws s3 ls s3://reports/2026/
+does 'query orders: 1 lamp, 2 chair' credence run -- python "$here/agent.py" orders
+does 'received: hello' credence run -- python "$here/agent.py" jobs
+
+say "5. It may not delete: the refusal as the AWS CLI prints it"
+before=$(requests)
+refused 'AccessDenied.*Policy does not allow s3:DeleteObject' credence run -- aws s3 rm s3://reports/2026/report.txt
+refused 'AccessDenied.*never pass this gateway' credence run -- aws iam create-access-key --user-name gateway
+
+say "6. AWS saw what was allowed, and nothing of what was refused"
+echo "requests at AWS before the refusals: $before; since then: $(($(requests) - before))"
+[ "$(requests)" = "$before" ] || fail "something of a refused call reached AWS"
+does 'PUT /reports/2026/report.txt' grep -oE '[A-Z]+ /reports/[^ ]+' aws.log
+
+say "7. The agent's keys are worth nothing at AWS itself"
+refused 'InvalidAccessKeyId' credence run -- python "$here/agent.py" direct "$aws"
+
+say "8. Every call is in the record"
+does 'decision.deny .*s3:DeleteObject' credence audit tail
+[ "$(grep -c ' call.begin ' out)" = "$(grep -c ' call.end ' out)" ] || fail "a call began and did not end"
+
+say "Done: the agent worked, was held to its policy and left a record. It never had an AWS key."
+if [ -n "${KEEP:-}" ]; then
+  say "It stays up until you press Ctrl-C. To be the agent, in another shell:"
+  echo "cd $work"
+  credence env
+  trap 'exit 0' INT TERM
+  wait "${pids[@]}"
+fi
