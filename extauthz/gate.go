@@ -63,6 +63,9 @@ type Config struct {
 	Append func(context.Context, *audit.Event) (audit.Index, error)
 	// Give seals a grant: grant.Grants.Give.
 	Give func(grant.Grant) (string, error)
+	// PublicURL is how agents call the gateway, when something before Envoy
+	// ends their TLS. Default: as their requests say.
+	PublicURL string
 	// Fault is told of what an operator must look at: failures of the gateway,
 	// of the log and of STS. Default: nobody.
 	Fault func(error)
@@ -195,6 +198,8 @@ type call struct {
 	upstream    awsapi.Upstream
 	scope       awsapi.SigningScope
 	payload     string // what the upstream signature declares
+	edits       string // rewrite.Encode: what makes the body that payload is of
+	origin      string // the agent's name for the gateway, when the answer needs it
 	decision    policies.Decision
 	minted      mint.Minted
 	sealed      string

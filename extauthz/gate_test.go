@@ -135,7 +135,7 @@ func TestRefuse(t *testing.T) {
 			k.SessionToken = other.SessionToken
 			return k
 		}, rule: "key-unknown", status: 403, code: "SignatureDoesNotMatch", stren: true},
-		"an expired session":  {ask: get(ok), login: func(s *session.Session) { s.Expires = s.Issued }, rule: "session-expired", status: 403, code: "ExpiredToken", stren: true},
+		"an expired session":  {ask: get(ok), login: func(s *session.Session) { s.Issued, s.Expires = s.Issued.Add(-2*time.Hour), s.Issued.Add(-time.Hour) }, rule: "session-expired", status: 403, code: "ExpiredToken", stren: true},
 		"a clock that is off": {ask: get(ok), gateway: func(c *extauthz.Config) { now := c.Now; c.Now = func() time.Time { return now().Add(time.Hour) } }, rule: "clock", status: 403, code: "RequestTimeTooSkewed", stren: true},
 		"policy that fails": {ask: get(ok), gateway: func(c *extauthz.Config) {
 			c.Decide = func(policies.Facts) policies.Decision {

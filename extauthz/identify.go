@@ -95,8 +95,10 @@ func (c *call) understand(context.Context) error {
 	if err != nil {
 		return err
 	}
-	c.payload, err = c.payloadHash()
-	if err != nil {
+	if c.payload, err = c.payloadHash(); err != nil {
+		return err
+	}
+	if err := c.rename(); err != nil {
 		return err
 	}
 	if c.aws.Mutating() && !c.signatures.use(&c.signature, c.now) {

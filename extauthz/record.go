@@ -19,10 +19,7 @@ import (
 // leave before; sealing it first keeps a failure of that out of the log.
 func (c *call) record(ctx context.Context) error {
 	e := c.event(audit.CallBegin)
-	class := grant.None
-	if c.decision.Record == policies.RecordFull {
-		class = grant.Both
-	}
+	class := c.class(c.decision.Record == policies.RecordFull)
 	e.Upstream = &audit.Upstream{
 		Role: c.minted.RoleARN, SourceIdentity: mint.SourceIdentity(c.session.ID), Level: string(c.minted.Level),
 		Widened: c.minted.Widened, Host: c.upstream.Authority, Class: string(class),
@@ -56,6 +53,7 @@ func (c *call) grant(event string, class grant.Class) grant.Grant {
 		Service: c.aws.Service, Operation: c.aws.Operation, Protocol: string(c.aws.Protocol),
 		SignService: c.scope.Service, SignRegion: c.scope.Region, Authority: c.upstream.Authority,
 		PayloadHash: c.payload, BodySeen: c.body.Seen, BodyLength: length, Record: record,
+		Edits: c.edits, Origin: c.origin,
 	}
 }
 

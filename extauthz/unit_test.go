@@ -49,7 +49,7 @@ permit (principal in Credence::Group::"corp|agents", action in [AWS::Action::"dy
 when { resource.tableName == "orders" };
 
 @id("queue") @narrow("exact")
-permit (principal in Credence::Group::"corp|agents", action == AWS::Action::"sqs:SendMessage", resource);
+permit (principal in Credence::Group::"corp|agents", action in [AWS::Action::"sqs:SendMessage", AWS::Action::"sqs:GetQueueUrl"], resource);
 
 @id("who") permit (principal, action in [AWS::Action::"sts:GetCallerIdentity", AWS::Action::"sts:AssumeRole", AWS::Action::"sts:GetSessionToken"], resource);
 `

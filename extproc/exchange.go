@@ -63,12 +63,15 @@ type exchange struct {
 	id       string // what the agent may ask about: the call's, or a deny's
 	shape    awsapi.Shape
 	method   string
-	request  flow // of the body, in classes that read it
+	host     string // the agent's :authority
+	request  flow   // of the body, in classes that read it
 	response flow
 	answer   *wire.Response // AWS's, or Envoy's in its place, once it came
 	local    string         // why it is Envoy's
 	bodiless bool           // answer has no body
 	ended    bool           // call.end was written, or tried
+	sent     collected      // the request's body, when it is edited
+	received collected      // the answer, when it is rewritten
 }
 
 // requestHead redeems the grant and sends the request upstream.
@@ -82,7 +85,7 @@ func (x *exchange) requestHead(o envoymsg.Opening, r *wire.Request, end bool) er
 	default:
 		return x.refuse(ErrMessage)
 	}
-	x.shape, x.method = awsapi.GuessShape(r), r.Method
+	x.shape, x.method, x.host = awsapi.GuessShape(r), r.Method, r.Authority
 	if o.Refusal != nil { // the door in has refused, and recorded it
 		x.state = over
 		return x.to.immediate(*o.Refusal)
@@ -135,7 +138,7 @@ func (x *exchange) admit(o envoymsg.Opening, r *wire.Request, end bool) (int64, 
 	if end {
 		return length, x.requestOver()
 	}
-	return length, nil
+	return x.editing(length)
 }
 
 // requestBody passes request body on, one piece behind.
@@ -147,6 +150,8 @@ func (x *exchange) requestBody(data []byte, end bool) error {
 		return nil
 	case x.state == fresh || x.state == passing || x.request.sum == nil:
 		return x.refuse(ErrMessage)
+	case x.sent.edits != nil:
+		return x.editBody(data, end)
 	}
 	before, now, err := x.request.take(data)
 	if err == nil && end {
@@ -192,15 +197,28 @@ func (x *exchange) requestTrailers() error {
 	case x.state == fresh || x.state == passing:
 		return x.refuse(ErrMessage)
 	}
-	if x.request.sum != nil {
-		if err := x.requestOver(); err != nil {
-			return x.refuse(err)
-		}
-		if err := x.to.body(toUpstream, x.request.last(), false); err != nil {
-			return err
-		}
+	if x.request.sum == nil {
+		return x.to.trailers(toUpstream)
+	}
+	last, err := x.lastOfRequest()
+	if err != nil {
+		return x.refuse(err)
+	}
+	if err := x.to.body(toUpstream, last, false); err != nil {
+		return err
 	}
 	return x.to.trailers(toUpstream)
+}
+
+// lastOfRequest ends a request body and returns what is left to release.
+func (x *exchange) lastOfRequest() ([]byte, error) {
+	if x.sent.edits != nil {
+		return x.edited()
+	}
+	if err := x.requestOver(); err != nil {
+		return nil, err
+	}
+	return x.request.last(), nil
 }
 
 // responseHead releases the response's headers, after call.end when the rest
@@ -226,7 +244,7 @@ func (x *exchange) responseHead(r *wire.Response, local string, end bool) error 
 		return x.refuse(ErrAnswer)
 	}
 	x.bodiless = x.bodiless || end
-	m := responseChange(r.Headers)
+	m := responseChange(r, x.host)
 	if _, reads := x.grant.Class.Bodies(); !reads {
 		return x.closeWith(func() error { return x.to.head(toAgent, m) })
 	}
@@ -239,6 +257,9 @@ func (x *exchange) responseHead(r *wire.Response, local string, end bool) error 
 	}
 	x.response = newFlow(length)
 	x.state = answering
+	if x.rewrites(r) {
+		return x.hold(m, r)
+	}
 	return x.to.head(toAgent, m)
 }
 
@@ -263,6 +284,8 @@ func (x *exchange) responseBody(data []byte, end bool) error {
 		return x.to.body(toAgent, data, end)
 	case x.response.sum == nil:
 		return x.refuse(ErrMessage)
+	case x.received.head != nil && x.state == answering:
+		return x.rewriteBody(data, end)
 	}
 	before, now, err := x.response.take(data)
 	if err == nil && end {
@@ -290,15 +313,19 @@ func (x *exchange) responseTrailers() error {
 	default:
 		return x.refuse(ErrMessage)
 	}
-	if err := x.response.finish(); err != nil {
-		return x.refuse(ErrAnswer)
-	}
-	return x.closeWith(func() error {
-		if err := x.to.body(toAgent, x.response.last(), false); err != nil {
+	ending := func(body []byte) error {
+		if err := x.to.body(toAgent, body, false); err != nil {
 			return err
 		}
 		return x.to.trailers(toAgent)
-	})
+	}
+	if x.received.head != nil {
+		return x.releaseRewritten(ending)
+	}
+	if err := x.response.finish(); err != nil {
+		return x.refuse(ErrAnswer)
+	}
+	return x.closeWith(func() error { return ending(x.response.last()) })
 }
 
 // broken refuses a message that could not be translated.

@@ -2,10 +2,12 @@ package extproc
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/credence-gateway/credence/internal/envoymsg"
 	"github.com/credence-gateway/credence/internal/grant"
+	"github.com/credence-gateway/credence/internal/rewrite"
 	"github.com/credence-gateway/credence/internal/sigv4"
 	"github.com/credence-gateway/credence/internal/wire"
 )
@@ -13,7 +15,8 @@ import (
 // sign builds the upstream request for r and returns what changes r into it:
 // method and target as the agent sent them (but for the parameters of a
 // presigned URL), the authority of the grant, the allowed headers, and the
-// gateway's signature in place of the agent's.
+// gateway's signature in place of the agent's. A bucket that the agent named in
+// its host stands in the path, as AWS takes it from either.
 func (c *Config) sign(r *wire.Request, g *grant.Grant) (envoymsg.Mutation, error) {
 	if strings.HasPrefix(g.PayloadHash, "STREAMING-AWS4-") {
 		return envoymsg.Mutation{}, fmt.Errorf("%w: its chunks are signed", sigv4.ErrPayloadForm)
@@ -22,7 +25,10 @@ func (c *Config) sign(r *wire.Request, g *grant.Grant) (envoymsg.Mutation, error
 	if err != nil {
 		return envoymsg.Mutation{}, err
 	}
-	out := wire.Request{Method: r.Method, Scheme: r.Scheme, Authority: g.Authority, Target: sigv4.PlainTarget(r), Headers: allowed(r.Headers)}
+	out := wire.Request{Method: r.Method, Scheme: r.Scheme, Authority: g.Authority, Target: g.Bucket + sigv4.PlainTarget(r), Headers: allowed(r.Headers)}
+	if g.Origin != "" { // the answer will be read
+		out.Headers = slices.DeleteFunc(out.Headers, func(h wire.Header) bool { return h.Name == "accept-encoding" })
+	}
 	scope := sigv4.Scope{Region: g.SignRegion, Service: g.SignService}
 	signed, err := c.Signer.Sign(&out, credentials, scope, g.PayloadHash, c.Now())
 	if err != nil {
@@ -102,12 +108,19 @@ var forwardableNames = map[string]bool{
 // gateway or that concern one hop.
 var withheld = []string{"alt-svc", "proxy-authenticate", "proxy-authentication-info", "te", "trailer"}
 
-// responseChange is what changes a response of AWS's before the agent has it.
-func responseChange(headers wire.Headers) envoymsg.Mutation {
+// responseChange is what changes a response of AWS's before the agent has it,
+// who called host.
+func responseChange(r *wire.Response, host string) envoymsg.Mutation {
 	var m envoymsg.Mutation
 	for _, name := range withheld {
-		if headers.Has(name) {
+		if r.Headers.Has(name) {
 			m.Remove = append(m.Remove, name)
+		}
+	}
+	for i := range r.Headers {
+		if h := &r.Headers[i]; h.Name == "location" && rewrite.Foreign(r.Status, h.Value, host) {
+			m.Remove = append(m.Remove, h.Name)
+			break
 		}
 	}
 	return m

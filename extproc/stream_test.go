@@ -42,6 +42,7 @@ type stream struct {
 	method     string
 	hash       string // the grant's PayloadHash
 	length     int64  // the grant's BodyLength; the first Q's when 0
+	edit       func(*grant.Grant)
 	redeem     error
 	events     []string
 	transcript []string
@@ -84,10 +85,14 @@ func (s *stream) run(t testing.TB) string {
 }
 
 func (s *stream) open(string, [32]byte, string) (grant.Grant, error) {
-	return grant.Grant{
+	g := grant.Grant{
 		CallID: "call-1", Session: "session-1", Class: s.class, Credential: "key-1", Service: "s3", Protocol: "rest-xml",
 		SignService: "s3", SignRegion: "us-east-1", Authority: upstreamAuthority, PayloadHash: s.hash, BodyLength: s.length,
-	}, s.redeem
+	}
+	if s.edit != nil {
+		s.edit(&g)
+	}
+	return g, s.redeem
 }
 
 func (s *stream) append(_ context.Context, e *audit.Event) (audit.Index, error) {
@@ -135,8 +140,12 @@ func (s *stream) Recv() (*extprocv3.ProcessingRequest, error) {
 func (s *stream) message(event string) *extprocv3.ProcessingRequest {
 	rest, end := strings.CutSuffix(event, ".")
 	kind, rest := rest[:1], rest[1:]
-	rest, length, hasLength := strings.Cut(rest, "/")
 	data := []byte(strings.TrimPrefix(rest, ":"))
+	var length string
+	var hasLength bool
+	if kind == "Q" || kind == "R" || kind == "F" {
+		rest, length, hasLength = strings.Cut(rest, "/")
+	}
 	switch {
 	case rest == "t" && kind == "q":
 		return &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_RequestTrailers{RequestTrailers: &extprocv3.HttpTrailers{}}}

@@ -6,7 +6,7 @@ import (
 )
 
 // version is the first byte of an encoded grant.
-const version = 1
+const version = 2
 
 // append encodes g: version, then each field in the order of the type. Text is
 // its length as a uvarint and its bytes; numbers are varints.
@@ -26,10 +26,11 @@ func (g *Grant) append(b []byte) []byte {
 }
 
 // texts are the fields of text, in the order of their encoding.
-func (g *Grant) texts() [14]*string {
+func (g *Grant) texts() [17]*string {
 	return [...]*string{
 		&g.CallID, &g.EventID, &g.Session, (*string)(&g.Class), &g.Route, &g.Credential, &g.Service, &g.Operation,
 		&g.Protocol, &g.SignService, &g.SignRegion, &g.Authority, &g.PayloadHash, &g.Record,
+		&g.Edits, &g.Origin, &g.Bucket,
 	}
 }
 

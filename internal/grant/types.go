@@ -33,4 +33,7 @@ type Grant struct {
 	BodySeen    bool   // ext_authz read the whole body, and PayloadHash is its digest
 	BodyLength  int64  // declared content-length; -1 when chunked
 	Record      string // "meta" or "full"
+	Edits       string // rewrite.Encode: what changes the request's body into the one that PayloadHash is of
+	Origin      string // rewrite: the agent's name for the gateway, to put into the answer; "" leaves the answer alone
+	Bucket      string // "/bucket", which the agent named in its Host, to stand before the target; "" when the path says all
 }

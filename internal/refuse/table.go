@@ -10,6 +10,7 @@ import (
 	"github.com/credence-gateway/credence/internal/envoymsg"
 	"github.com/credence-gateway/credence/internal/grant"
 	"github.com/credence-gateway/credence/internal/mint"
+	"github.com/credence-gateway/credence/internal/rewrite"
 	"github.com/credence-gateway/credence/internal/session"
 	"github.com/credence-gateway/credence/internal/sigv4"
 )
@@ -148,6 +149,9 @@ var table = []row{
 	{awsapi.ErrConnection, Answer{"connection-unknown", 403, accessDenied, "The session's role leads to an AWS account that is not configured any more: log in again under another role.", 0}},
 	{awsapi.ErrRegion, Answer{"region", 403, accessDenied, "The session's role does not reach this AWS Region: set AWS_REGION to one that is configured for it.", 0}},
 	{awsapi.ErrService, Answer{"service", 403, accessDenied, "The session's role does not reach this AWS service: ask the gateway's operator to configure it.", 0}},
+
+	// rewrite.
+	{rewrite.ErrRequest, Answer{"queue-url", 400, invalidRequest, "The QueueUrl in the body does not read as it was understood: send one JSON object or form with one QueueUrl.", 0}},
 
 	// mint.
 	{mint.ErrThrottled, Answer{"sts-throttled", 503, throttling, "AWS limits how often the gateway may fetch credentials. Nothing was executed: try again.", time.Second}},

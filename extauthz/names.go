@@ -1,0 +1,56 @@
+package extauthz
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"net/url"
+
+	"github.com/credence-gateway/credence/internal/grant"
+	"github.com/credence-gateway/credence/internal/rewrite"
+)
+
+// rename finds AWS's names for those of the gateway in the call's body, and
+// whether its answer will need the gateway's in return. What goes upstream is
+// declared by the digest of the body as it will be.
+func (c *call) rename() error {
+	names := rewrite.Names{Agent: c.cfg.origin(c.r.Scheme == "https", c.r.Authority), AWS: rewrite.Origin(c.upstream.TLS, c.upstream.Authority)}
+	edits, err := rewrite.Request(&c.aws, c.body.Bytes, names)
+	if err != nil {
+		return err
+	}
+	if rewrite.InAnswer(c.aws.Service, c.aws.Operation) && names.Agent != names.AWS {
+		c.origin = names.Agent
+	}
+	if len(edits) == 0 {
+		return nil
+	}
+	body, err := rewrite.Apply(c.body.Bytes, edits)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(body)
+	c.edits, c.payload = rewrite.Encode(edits), hex.EncodeToString(sum[:])
+	return nil
+}
+
+// origin is the agent's name for the gateway. Who ends TLS before Envoy says so
+// by the public URL.
+func (c *Config) origin(tls bool, authority string) string {
+	if u, err := url.Parse(c.PublicURL); err == nil && u.Host == authority {
+		tls = u.Scheme == "https"
+	}
+	return rewrite.Origin(tls, authority)
+}
+
+// class is the class of route that reads what must be read.
+func (c *call) class(full bool) grant.Class {
+	switch request, response := full || c.edits != "", full || c.origin != ""; {
+	case request && response:
+		return grant.Both
+	case request:
+		return grant.Request
+	case response:
+		return grant.Response
+	}
+	return grant.None
+}
