@@ -91,8 +91,9 @@ func processor(c Config) *procv3.ExternalProcessor {
 		RequestAttributes: []string{"xds.route_name"},
 		// Tells an answer of AWS from one of Envoy's own.
 		ResponseAttributes: []string{"response.code_details"},
-		RouteCacheAction:   procv3.ExternalProcessor_RETAIN,
-		AllowModeOverride:  false,
+		// Only where envoymsg.ContinueRequest asks for it.
+		RouteCacheAction:  procv3.ExternalProcessor_DEFAULT,
+		AllowModeOverride: false,
 		MetadataOptions: &procv3.MetadataOptions{ForwardingNamespaces: &procv3.MetadataOptions_MetadataNamespaces{
 			Untyped: []string{authzFilter},
 		}},

@@ -145,9 +145,14 @@ func sameLines(from, to wire.Headers, name string) bool {
 	return n == 1 && k == 1 && was == is
 }
 
-// ContinueRequest answers request headers.
+// ContinueRequest answers request headers. Envoy matches the route again, by
+// the headers that ext_authz set and this can't change, so it is the same one:
+// only what it remembers of the route's cluster must not be older than this
+// answer (docs/decisions/001-first-calls-at-once.md).
 func ContinueRequest(m Mutation) *extprocv3.ProcessingResponse {
-	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_RequestHeaders{RequestHeaders: m.response()}}
+	h := m.response()
+	h.Response.ClearRouteCache = true
+	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_RequestHeaders{RequestHeaders: h}}
 }
 
 // ContinueResponse answers response headers.
