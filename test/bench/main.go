@@ -35,6 +35,7 @@ type options struct {
 	output  string
 	gateway string
 	large   int64
+	only    string
 }
 
 func main() {
@@ -48,6 +49,7 @@ func main() {
 	flag.StringVar(&o.output, "o", "", "also write the results as JSON here")
 	flag.StringVar(&o.gateway, "credence", "bin/credence", "the credence binary")
 	flag.Int64Var(&o.large, "large", 1<<30, "bytes of the large upload; 0 leaves it out")
+	flag.StringVar(&o.only, "only", "", "measure these variants alone (comma-separated; all are started)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
@@ -62,19 +64,25 @@ func bench(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	defer rig.stop()
 	r := report{Machine: machine(), Started: time.Now().UTC().Truncate(time.Second)}
-	if err := rig.saturate(ctx, o, &r); err != nil {
+	if err := rig.measure(ctx, o, &r); err != nil {
+		rig.end()
+		return fmt.Errorf("%w (what the processes said is in %s)", err, rig.dir)
+	}
+	rig.stop()
+	r.print(os.Stdout)
+	return r.save(o.output)
+}
+
+func (rig *rig) measure(ctx context.Context, o options, r *report) error {
+	if err := rig.saturate(ctx, o, r); err != nil {
 		return err
 	}
-	if err := rig.latency(ctx, o, &r); err != nil {
+	if err := rig.latency(ctx, o, r); err != nil {
 		return err
 	}
 	if o.large > 0 {
-		if err := rig.uploads(ctx, o, &r); err != nil {
-			return err
-		}
+		return rig.uploads(ctx, o, r)
 	}
-	r.print(os.Stdout)
-	return r.save(o.output)
+	return nil
 }

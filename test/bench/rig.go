@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -58,17 +59,29 @@ func (r *rig) startAll(ctx context.Context, o options) error {
 			return fmt.Errorf("%s: %w", v.name, err)
 		}
 	}
-	return r.startGateway(ctx, o)
+	if err := r.startGateway(ctx, o); err != nil {
+		return err
+	}
+	if o.only != "" {
+		only := strings.Split(o.only, ",")
+		r.targets = slices.DeleteFunc(r.targets, func(t target) bool { return !slices.Contains(only, t.name) })
+	}
+	return nil
 }
 
 func (r *rig) stop() {
+	r.end()
+	_ = os.RemoveAll(r.dir)
+}
+
+// end ends the processes and leaves what they said.
+func (r *rig) end() {
 	for _, c := range r.children {
 		_ = c.Process.Signal(syscall.SIGTERM)
 	}
 	for _, c := range r.children {
 		_ = c.Wait()
 	}
-	_ = os.RemoveAll(r.dir)
 }
 
 func (r *rig) spawn(ctx context.Context, name string, args ...string) (*exec.Cmd, error) {
