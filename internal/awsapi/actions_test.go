@@ -191,6 +191,11 @@ func TestActions(t *testing.T) {
 		{"CreateFunction", rest("lambda", "POST", "/2015-03-31/functions", `{"FunctionName":"f","Role":"arn:aws:iam::111122223333:role/r","Code":{}}`),
 			[]string{"lambda:CreateFunction " + fn + "f", "iam:PassRole " + iam + "role/r !"}},
 
+		// Access points.
+		{"GetObject at an access point", s3("GET", "/arn%3Aaws%3As3%3A"+strings.ReplaceAll(here, ":", "%3A")+"%3Aaccesspoint%2Fap1/k"), []string{"s3:GetObject arn:aws:s3:" + here + ":accesspoint/ap1/object/k"}},
+		{"CopyObject from an access point", s3("PUT", "/b-1/k", "x-amz-copy-source: arn:aws:s3:"+here+":accesspoint/ap1/object/dir%2Fk"),
+			[]string{"s3:GetObject arn:aws:s3:" + here + ":accesspoint/ap1/object/dir/k", "s3:PutObject arn:aws:s3:::b-1/k"}},
+
 		// IAM and STS.
 		{"GetCallerIdentity", form("sts", "GetCallerIdentity"), []string{"sts:GetCallerIdentity *?"}},
 		{"AssumeRole", form("sts", "AssumeRole", "RoleArn="+iam+"role/r", "RoleSessionName=s"), []string{"sts:AssumeRole " + iam + "role/r !"}},

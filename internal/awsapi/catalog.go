@@ -185,21 +185,3 @@ func (c *Catalog) StreamsInput() []StreamRule {
 	}
 	return out
 }
-
-// SensitiveOutput lists the paths of an operation's output that the model
-// marks as sensitive: member names joined by ".", "[]" for a list's elements
-// and "{}" for a map's values. The trait is not complete.
-func (c *Catalog) SensitiveOutput(id OperationID) ([]string, error) {
-	s, ok := c.services[id.Service]
-	if !ok {
-		return nil, refuse("unknown-service", "the catalog has no service "+id.Service)
-	}
-	if err := s.load(); err != nil {
-		return nil, err
-	}
-	op, ok := s.operations[id.Operation]
-	if !ok {
-		return nil, refuse("unknown-operation", id.Service+" has no operation "+id.Operation)
-	}
-	return op.SensitiveOutput, nil
-}

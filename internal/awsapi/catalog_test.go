@@ -112,8 +112,16 @@ func TestVarsAreKnown(t *testing.T) {
 
 func TestBodies(t *testing.T) {
 	c := load(t)
-	if diff := cmp.Diff([]awsapi.OperationID{{Service: "s3", Operation: "DeleteObjects"}, {Service: "s3express", Operation: "DeleteObjects"}}, c.LargeBody()); diff != "" {
-		t.Errorf("large bodies (-want +got):\n%s", diff)
+	large := c.LargeBody()
+	for _, id := range []awsapi.OperationID{{"s3", "DeleteObjects"}, {"s3express", "CompleteMultipartUpload"}, {"dynamodb", "BatchWriteItem"}, {"lambda", "CreateFunction"}} {
+		if !slices.Contains(large, id) {
+			t.Errorf("%v is not among the large bodies", id)
+		}
+	}
+	for _, id := range large {
+		if op, err := c.Operation(id); err != nil || op.Body != awsapi.LargeBody {
+			t.Errorf("%v: body %s (%v)", id, op.Body, err)
+		}
 	}
 	i := slices.IndexFunc(c.StreamsInput(), func(s awsapi.StreamRule) bool { return s.Service == "s3" && s.Operation == "UploadPart" })
 	if i < 0 {
@@ -125,5 +133,68 @@ func TestBodies(t *testing.T) {
 	}
 	if paths, err := c.SensitiveOutput(awsapi.OperationID{Service: "sts", Operation: "AssumeRole"}); err != nil || !slices.Contains(paths, "Credentials.SecretAccessKey") {
 		t.Errorf("sensitive output of AssumeRole: %v %v", paths, err)
+	}
+}
+
+// TestParams: what a policy may ask of a call, with its type.
+func TestParams(t *testing.T) {
+	c := load(t)
+	for _, test := range []struct {
+		service, operation string
+		want               awsapi.Param
+	}{
+		{"s3", "PutObject", awsapi.Param{Name: "Key", Type: awsapi.StringParam, Required: true}},
+		{"s3", "PutObject", awsapi.Param{Name: "Metadata", Type: awsapi.MapParam, Element: awsapi.StringParam}},
+		{"s3", "ListObjectsV2", awsapi.Param{Name: "MaxKeys", Type: awsapi.IntegerParam}},
+		{"ec2", "RunInstances", awsapi.Param{Name: "SecurityGroupIds", Type: awsapi.ListParam, Element: awsapi.StringParam}},
+		{"ec2", "TerminateInstances", awsapi.Param{Name: "DryRun", Type: awsapi.BooleanParam}},
+		{"secretsmanager", "PutSecretValue", awsapi.Param{Name: "SecretString", Type: awsapi.StringParam, Sensitive: true}},
+		{"bedrock-runtime", "Converse", awsapi.Param{Name: "additionalModelRequestFields", Type: awsapi.DocumentParam}},
+		{"cloudwatch", "GetMetricData", awsapi.Param{Name: "StartTime", Type: awsapi.TimestampParam, Required: true}},
+	} {
+		params, err := c.Params(awsapi.OperationID{Service: test.service, Operation: test.operation})
+		if err != nil || !slices.Contains(params, test.want) {
+			t.Errorf("%s %s: %+v is not among %+v (%v)", test.service, test.operation, test.want, params, err)
+		}
+	}
+	if _, err := c.Params(awsapi.OperationID{Service: "s3", Operation: "NoSuch"}); err == nil {
+		t.Error("parameters of an unknown operation")
+	}
+}
+
+// TestOperations: the flags by which requests are routed, recorded and masked.
+func TestOperations(t *testing.T) {
+	c := load(t)
+	for _, test := range []struct {
+		id   string
+		want func(awsapi.Operation) bool
+	}{
+		{"s3:GetObject", func(o awsapi.Operation) bool { return o.Body == awsapi.NoBody && o.StreamsOutput && !o.EventsOutput }},
+		{"s3:PutObject", func(o awsapi.Operation) bool { return o.Body == awsapi.StreamBody && o.StreamsInput }},
+		{"s3:DeleteObjects", func(o awsapi.Operation) bool { return o.Body == awsapi.LargeBody }},
+		{"s3:SelectObjectContent", func(o awsapi.Operation) bool { return o.Body == awsapi.SmallBody && o.EventsOutput && o.StreamsOutput }},
+		{"s3control:GetAccessPoint", func(o awsapi.Operation) bool { return o.HostPrefix == "{AccountId}." }},
+		{"dynamodb:BatchWriteItem", func(o awsapi.Operation) bool { return o.Body == awsapi.LargeBody }},
+		{"dynamodb:GetItem", func(o awsapi.Operation) bool { return o.Body == awsapi.SmallBody }},
+		{"lambda:GetFunction", func(o awsapi.Operation) bool { return o.VendsCredentials && o.Presigns }},
+		{"sts:AssumeRole", func(o awsapi.Operation) bool { return o.VendsCredentials && !o.Presigns }},
+		{"sts:AssumeRoleWithWebIdentity", func(o awsapi.Operation) bool { return o.NoAuth && o.VendsCredentials }},
+		{"bedrock-runtime:ConverseStream", func(o awsapi.Operation) bool { return o.EventsOutput }},
+		{"transcribe:ListVocabularies", func(o awsapi.Operation) bool { return !o.VendsCredentials }},
+		{"secretsmanager:PutSecretValue", func(o awsapi.Operation) bool { return slices.Contains(o.SensitiveInput, "SecretString") }},
+		{"secretsmanager:GetSecretValue", func(o awsapi.Operation) bool { return slices.Contains(o.SensitiveOutput, "SecretString") }},
+		{"rds:CreateDBInstance", func(o awsapi.Operation) bool {
+			return slices.Contains(o.Actions, "rds:CreateDBInstance") && slices.Contains(o.SensitiveInput, "MasterUserPassword")
+		}},
+	} {
+		service, name, _ := strings.Cut(test.id, ":")
+		op, err := c.Operation(awsapi.OperationID{Service: service, Operation: name})
+		if err != nil || !test.want(op) {
+			t.Errorf("%s: %+v (%v)", test.id, op, err)
+		}
+	}
+	all, err := c.Operations("sqs")
+	if err != nil || len(all) < 20 {
+		t.Errorf("%d operations of sqs (%v)", len(all), err)
 	}
 }

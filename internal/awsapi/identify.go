@@ -33,6 +33,7 @@ type request struct {
 	where      Where
 	target     target
 	media      string // content type without parameters, lower case
+	host       hostName
 	candidates []*service
 }
 
@@ -62,6 +63,9 @@ func (c *Catalog) newRequest(r *wire.Request, b Body, w Where) (*request, error)
 	}
 	var err error
 	if q.target, err = splitTarget(r); err != nil {
+		return nil, err
+	}
+	if q.host, err = c.readHost(r.Authority, w); err != nil {
 		return nil, err
 	}
 	q.media, err = mediaType(r)
@@ -218,6 +222,7 @@ func (q *request) call(found []match) (Call, error) {
 		default:
 			out.Services = append(out.Services, next.Service)
 			out.VendsCredentials = out.VendsCredentials || next.VendsCredentials
+			out.Presigns = out.Presigns && next.Presigns
 		}
 	}
 	if out.Operation == "" {
@@ -230,12 +235,20 @@ func (q *request) one(m match) (Call, error) {
 	if m.op.Refuse != "" {
 		return Call{}, refuse("refused-operation", m.service.head.ID+" "+m.op.Name+": "+m.op.Refuse)
 	}
+	prefix, err := q.hostPrefix(m)
+	if err != nil {
+		return Call{}, err
+	}
+	path := ""
+	if b := q.bucket(m.service); b != "" {
+		path = "/" + strings.ReplaceAll(b, "/", "%2F")
+	}
 	actions, err := q.actions(m)
 	return Call{
 		Service: m.service.head.ID, Services: []string{m.service.head.ID}, Operation: m.op.Name, Protocol: m.protocol,
 		Region: q.where.Region, Partition: q.where.Partition, Account: q.where.Account,
-		Actions: actions, Params: m.params,
-		VendsCredentials: m.op.Vends, StreamsInput: m.op.StreamsInput, StreamsOutput: m.op.StreamsOutput,
+		Actions: actions, Params: m.params, PathPrefix: path, HostPrefix: prefix,
+		VendsCredentials: m.op.Vends, Presigns: m.op.Presigns, StreamsInput: m.op.StreamsInput, StreamsOutput: m.op.StreamsOutput,
 	}, err
 }
 

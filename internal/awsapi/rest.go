@@ -131,7 +131,7 @@ func (q *request) route(s *service) (*route, error) {
 			return nil, err
 		}
 	}
-	path := q.target.segments
+	path := q.path(s)
 	if s.data.TrailingSlash && len(path) == 2 && path[1] == "" {
 		path = path[:1]
 	}
@@ -290,7 +290,7 @@ func (q *request) bind(s *service, r *route) (map[string]any, error) {
 }
 
 func (q *request) bindPath(s *service, r *route, out map[string]any) error {
-	path := q.target.segments
+	path := q.path(s)
 	for i, seg := range r.segments {
 		if !seg.label {
 			continue

@@ -35,6 +35,12 @@ type Where struct {
 	Region    string // SigV4 scope region
 	Partition string // "aws", "aws-cn", "aws-us-gov", ...; "" means "aws"
 	Account   string // 12 digits
+	// Hosts are the gateway's own DNS names: a request to
+	// <bucket>.<one of them> is virtual-host style, one to data-<name> or
+	// <account>.<name> carries the operation's host prefix. With any, a
+	// request to another name is refused, but for IP addresses, localhost
+	// and AWS's own hosts. With none, only those are read.
+	Hosts []string
 }
 
 // Body is the request body as far as it was read. Seen is false when the body
@@ -57,9 +63,18 @@ type Call struct {
 	Actions   []Action       // every IAM action that the call needs; never empty
 	Params    map[string]any // typed input members: string, int64, bool, float64, []any, map[string]any
 
+	// PathPrefix goes before the request's path upstream, where paths are
+	// always path-style: "/bucket" when the host named the bucket, else "".
+	PathPrefix string
+	// HostPrefix goes before the service's host at AWS, with its separator:
+	// "data-", "111122223333."; "" for most.
+	HostPrefix string
+
 	// VendsCredentials marks an operation whose answer holds AWS credentials
-	// or a presigned URL; it is never forwarded.
+	// or a presigned URL; it is never forwarded. Presigns says that it is the
+	// URL alone.
 	VendsCredentials bool
+	Presigns         bool
 	// StreamsInput marks an operation whose request body is a raw stream.
 	StreamsInput bool
 	// StreamsOutput marks an operation whose answer is a raw or event stream.

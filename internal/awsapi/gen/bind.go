@@ -69,7 +69,7 @@ func (b *binder) service() (model.Service, error) {
 	}
 	m := b.raw.Metadata
 	b.out.TargetPrefix, b.out.APIVersion, b.out.QueryCompatible = m.TargetPrefix, m.APIVersion, m.AWSQueryCompatible != nil
-	b.out.RawPath, b.out.TrailingSlash = b.over.RawPath, b.over.Trailing
+	b.out.RawPath, b.out.TrailingSlash, b.out.BucketHost = b.over.RawPath, b.over.Trailing, b.over.BucketHost
 	if err := b.addTypes(); err != nil {
 		return b.out, err
 	}
@@ -155,14 +155,17 @@ func (b *binder) operation(name string) (model.Operation, error) {
 	}
 	if raw.Input != nil {
 		op.Input = b.shapes.add(raw.Input.Shape) + 1
-		op.StreamsInput = streams(b.raw, raw.Input.Shape)
+		op.StreamsInput, op.EventsInput = streams(b.raw, raw.Input.Shape)
 	}
 	if raw.Output != nil {
-		op.StreamsOutput = streams(b.raw, raw.Output.Shape)
-		op.Vends = op.Vends || vends(b.raw, raw.Output.Shape, nil) && !slices.Contains(b.common.Harmless, id)
+		op.StreamsOutput, op.EventsOutput = streams(b.raw, raw.Output.Shape)
+		b.flag(&op, id, raw.Output.Shape)
 		op.SensitiveOutput = sensitive(b.raw, raw.Output.Shape, 200)
 	}
-	if op.Vends {
+	switch {
+	case op.Presigns:
+		b.report.count("returns presigned URLs", b.raw.id, op.Name)
+	case op.Vends:
 		b.report.count("vends credentials", b.raw.id, op.Name)
 	}
 	rules, err := b.rules(op)
@@ -170,14 +173,27 @@ func (b *binder) operation(name string) (model.Operation, error) {
 	return op, err
 }
 
-func streams(raw *rawService, shape string) bool {
-	s := raw.Shapes[shape]
-	if s.Payload == "" {
-		return false
+// flag says whether an answer holds credentials or presigned URLs: by the
+// reviewed lists, or by what its members are called.
+func (b *binder) flag(op *model.Operation, id, output string) {
+	var f finds
+	if !slices.Contains(b.common.Harmless, id) {
+		f.walk(b.raw, output, nil)
 	}
-	m := s.Members[s.Payload]
-	p := raw.Shapes[m.Shape]
-	return m.Streaming || p.Streaming || p.EventStream
+	credentials := op.Vends || f.credentials
+	op.Presigns = !credentials && (f.urls || slices.Contains(b.common.Presigns, id))
+	op.Vends = credentials || op.Presigns
+}
+
+// streams reports whether a shape has a member that streams, and whether that
+// is a stream of events.
+func streams(raw *rawService, shape string) (stream, events bool) {
+	for name, m := range raw.Shapes[shape].Members {
+		to := raw.Shapes[m.Shape]
+		events = events || to.EventStream
+		stream = stream || to.EventStream || name == raw.Shapes[shape].Payload && (m.Streaming || to.Streaming)
+	}
+	return stream, events
 }
 
 // rules are the reviewed rules, else the derived one, and iam:PassRole where

@@ -5,7 +5,7 @@
 //
 // Without flags it takes botocore from the repository's .venv and packs the
 // pinned version of the IAM data into .cache with npm. Equal inputs give equal
-// bytes. It writes catalog.bin, coverage.md and the licence of the IAM data.
+// bytes. It writes data/catalog.bin, COVERAGE.md and the licence of the IAM data.
 package main
 
 import (
@@ -148,7 +148,7 @@ func write(raw []*rawService, iam *iamData, parts *partitions, out string) error
 	if err != nil {
 		return err
 	}
-	if err := checkVends(raw, c); err != nil {
+	if err := checkLists(raw, c); err != nil {
 		return err
 	}
 	rep := newReport()
@@ -177,14 +177,14 @@ func write(raw []*rawService, iam *iamData, parts *partitions, out string) error
 	}
 	return writeAll(out, map[string][]byte{
 		"catalog.bin":      data,
-		"coverage.md":      []byte(rep.text(botocoreVersion, iamVersion)),
+		"../COVERAGE.md":   []byte(rep.text(botocoreVersion, iamVersion)),
 		"LICENSE-iam-data": iam.licence,
 	})
 }
 
-// checkVends refuses a listed operation that its service does not have.
-func checkVends(raw []*rawService, c common) error {
-	for _, id := range slices.Concat(c.Vends, c.Harmless) {
+// checkLists refuses a listed operation that its service does not have.
+func checkLists(raw []*rawService, c common) error {
+	for _, id := range slices.Concat(c.Vends, c.Presigns, c.Large, c.Harmless) {
 		service, op, _ := strings.Cut(id, ":")
 		i := slices.IndexFunc(raw, func(s *rawService) bool { return s.id == service })
 		if i >= 0 && raw[i].Operations[op] == nil {
@@ -208,7 +208,7 @@ func (b *binder) head(parts *partitions) model.Head {
 	m := b.raw.Metadata
 	h := model.Head{
 		ID: b.raw.id, Prefix: b.prefix, Title: m.ServiceFullName, Protocols: m.protocols(),
-		SigningNames: []string{m.signingName()}, Large: b.over.Large,
+		SigningNames: []string{m.signingName()}, Large: b.large(),
 	}
 	if h.Endpoint = parts.endpoint(b.raw); b.over.Host != "" {
 		h.Endpoint = parts.fixed(b.over.Host)
@@ -224,6 +224,18 @@ func (b *binder) head(parts *partitions) model.Head {
 		}
 	}
 	return h
+}
+
+// large lists the operations whose body may be large.
+func (b *binder) large() []string {
+	out := slices.Clone(b.over.Large)
+	for _, id := range b.common.Large {
+		if service, op, _ := strings.Cut(id, ":"); service == b.raw.id {
+			out = append(out, op)
+		}
+	}
+	sort.Strings(out)
+	return out
 }
 
 func (b *binder) queryKeys(op model.Operation) []string {

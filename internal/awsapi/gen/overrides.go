@@ -21,6 +21,8 @@ type common struct {
 	Services  []string          `yaml:"services"`  // catalogued services; empty means all
 	Prefixes  map[string]string `yaml:"prefixes"`  // service id: IAM prefix
 	Vends     []string          `yaml:"vends"`     // service:Operation
+	Presigns  []string          `yaml:"presigns"`  // service:Operation
+	Large     []string          `yaml:"large"`     // service:Operation
 	Harmless  []string          `yaml:"harmless"`  // service:Operation whose output only looks like credentials
 	Escalates []string          `yaml:"escalates"` // IAM actions
 	PassRole  []string          `yaml:"passrole"`  // IAM actions that depend on iam:PassRole
@@ -39,6 +41,7 @@ type override struct {
 	Signing    []string            `yaml:"signing"`
 	AllTypes   bool                `yaml:"all_types"`
 	RawPath    bool                `yaml:"raw_path"`
+	BucketHost bool                `yaml:"bucket_host"`
 	Trailing   bool                `yaml:"trailing_slash"`
 	Unrouted   []string            `yaml:"unrouted"`
 	Vars       map[string]string   `yaml:"vars"`

@@ -154,14 +154,16 @@ var (
 	secretKey   = regexp.MustCompile(`(?i)^(aws)?secret(access)?key$`)
 	sessionKey  = regexp.MustCompile(`(?i)^(aws)?session_?token$`)
 	accessKeyID = regexp.MustCompile(`(?i)^(aws)?access_?key(id)?$`)
-	presigned   = regexp.MustCompile(`(?i)^(pre-?signed.*|authorization_?token|.*presigned_?url)$`)
+	bearer      = regexp.MustCompile(`(?i)^authorization_?token$`)
+	presigned   = regexp.MustCompile(`(?i)^(pre-?signed.*|.*presigned_?(s3)?url)$`)
 )
 
-// vends reports whether an output holds what credentials or presigned URLs are
-// called in the models.
-func vends(raw *rawService, root string, seen []string) bool {
+// finds is what an output holds by what its members are called in the models.
+type finds struct{ credentials, urls bool }
+
+func (f *finds) walk(raw *rawService, root string, seen []string) {
 	if slices.Contains(seen, root) {
-		return false
+		return
 	}
 	seen = append(slices.Clone(seen), root)
 	shape := raw.Shapes[root]
@@ -170,14 +172,16 @@ func vends(raw *rawService, root string, seen []string) bool {
 		text := raw.Shapes[m.Shape].Type == "string"
 		id = id || text && accessKeyID.MatchString(name)
 		key = key || text && (secretKey.MatchString(name) || sessionKey.MatchString(name))
-		if text && presigned.MatchString(name) || vends(raw, m.Shape, seen) {
-			return true
+		f.urls = f.urls || text && presigned.MatchString(name)
+		f.credentials = f.credentials || text && bearer.MatchString(name)
+		f.walk(raw, m.Shape, seen)
+	}
+	for _, inner := range []*rawRef{shape.Member, shape.Value} {
+		if inner != nil {
+			f.walk(raw, inner.Shape, seen)
 		}
 	}
-	if shape.Member != nil && vends(raw, shape.Member.Shape, seen) || shape.Value != nil && vends(raw, shape.Value.Shape, seen) {
-		return true
-	}
-	return id && key
+	f.credentials = f.credentials || id && key
 }
 
 func join(path, name string) string {

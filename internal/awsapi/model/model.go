@@ -94,6 +94,7 @@ type Service struct {
 	APIVersion      string
 	QueryCompatible bool
 	TrailingSlash   bool        // "/x/" is "/x" (S3 buckets)
+	BucketHost      bool        // the label before the gateway's name is the path's first
 	RawPath         bool        // labels keep every byte: no rule on dot segments and the like (S3 keys)
 	Operations      []Operation // sorted by Name
 	Shapes          []Shape
@@ -109,7 +110,10 @@ type Operation struct {
 	NoAuth            bool
 	StreamsInput      bool
 	StreamsOutput     bool
+	EventsInput       bool // ... of events
+	EventsOutput      bool
 	Vends             bool   // the answer holds AWS credentials or a presigned URL
+	Presigns          bool   // ... a presigned URL alone
 	Refuse            string // why the operation is never identified; "" for most
 	FormPost          bool   // a GET whose query may come as a form in a POST
 	Unrouted          bool   // another operation has the same request form and answers for it

@@ -1,0 +1,146 @@
+package awsapi
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/credence-gateway/credence/internal/awsapi/model"
+)
+
+// hostName is what a request's authority says beside the scope.
+type hostName struct {
+	prefix      string // what stands before the endpoint's own name, with its separator: "bucket.", "data-"
+	accessPoint string // an access point's ARN, where the host is that of one
+}
+
+// readHost reads the authority: one of the gateway's own names, an AWS host,
+// or a host that says nothing (an IP address, or any when no names are set).
+func (c *Catalog) readHost(authority string, w Where) (hostName, error) {
+	name := strings.ToLower(withoutPort(authority))
+	for _, own := range w.Hosts {
+		own = strings.ToLower(own)
+		if prefix, ok := strings.CutSuffix(name, own); ok && (prefix == "" || strings.HasSuffix(prefix, ".") || strings.HasSuffix(prefix, "-")) {
+			return hostName{prefix: prefix}, nil
+		}
+	}
+	if prefix, ok := strings.CutSuffix(name, "localhost"); ok && (prefix == "" || strings.HasSuffix(prefix, ".")) {
+		return hostName{prefix: prefix}, nil
+	}
+	if dns, ok := c.native(name, w.Partition); ok {
+		return awsHost(strings.Split(dns, "."), w)
+	}
+	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err != nil && len(w.Hosts) > 0 {
+		return hostName{}, refuse("host", "the gateway does not go by the name "+printable(name))
+	}
+	return hostName{}, nil
+}
+
+// withoutPort cuts a port off, without taking an IPv6 address apart.
+func withoutPort(authority string) string {
+	i := strings.LastIndexByte(authority, ':')
+	if i < 0 || strings.IndexByte(authority[i:], ']') >= 0 {
+		return authority
+	}
+	return authority[:i]
+}
+
+// native cuts the partition's DNS suffix off an AWS host.
+func (c *Catalog) native(name, partition string) (string, bool) {
+	i := slices.IndexFunc(c.index.Partitions, func(p model.Partition) bool { return p.ID == partition })
+	if i < 0 {
+		return "", false
+	}
+	return strings.CutSuffix(name, "."+c.index.Partitions[i].DNSSuffix)
+}
+
+// awsHost reads the labels of an AWS host before its DNS suffix. Only S3's
+// hosts, and DynamoDB's with an account, say what no other part of a request
+// does ("Virtual hosting of general purpose buckets", "Referencing access
+// points").
+func awsHost(labels []string, w Where) (hostName, error) {
+	if len(labels) > 1 && labels[1] == "ddb" && labels[0] != w.Account {
+		return hostName{}, refuse("host", "the host names another account than the session's")
+	}
+	for i := len(labels) - 1; i >= 0; i-- {
+		l := labels[i]
+		switch {
+		case l == "s3-accesspoint" && i == 1:
+			return accessPointHost(labels[0], w)
+		case l == "s3" || strings.HasPrefix(l, "s3-") || strings.HasPrefix(l, "s3express-"):
+			return hostName{prefix: dotted(labels[:i])}, nil
+		}
+	}
+	return hostName{}, nil
+}
+
+// accessPointHost reads NAME-ACCOUNT.
+func accessPointHost(label string, w Where) (hostName, error) {
+	i := strings.LastIndexByte(label, '-')
+	if i <= 0 || !accountNumber.MatchString(label[i+1:]) {
+		return hostName{}, refuse("host", "the host names no access point: "+printable(label))
+	}
+	return hostName{accessPoint: "arn:" + w.Partition + ":s3:" + w.Region + ":" + label[i+1:] + ":accesspoint/" + label[:i]}, nil
+}
+
+func dotted(labels []string) string {
+	if len(labels) == 0 {
+		return ""
+	}
+	return strings.Join(labels, ".") + "."
+}
+
+// path is the request's path as a service reads it: a bucket in the host
+// stands before it.
+func (q *request) path(s *service) []string {
+	if bucket := q.bucket(s); bucket != "" {
+		return append([]string{bucket}, q.target.segments...)
+	}
+	return q.target.segments
+}
+
+// bucket is the bucket, or the access point, that the host names to a service.
+func (q *request) bucket(s *service) string {
+	switch {
+	case !s.data.BucketHost:
+		return ""
+	case q.host.accessPoint != "":
+		return q.host.accessPoint
+	}
+	bucket, ok := strings.CutSuffix(q.host.prefix, ".")
+	if !ok {
+		return ""
+	}
+	return bucket
+}
+
+// hostPrefix is what stands before the service's host upstream, filled from
+// the input. A prefix that the request's own host has must be the same.
+func (q *request) hostPrefix(m match) (string, error) {
+	want := m.op.HostPrefix
+	if i := strings.IndexByte(want, '{'); i >= 0 {
+		end := strings.IndexByte(want, '}')
+		value, _ := m.params[want[i+1:end]].(string)
+		if !hostLabel(value) {
+			return "", refuse("host", "the parameter "+want[i+1:end]+" must be a DNS label, for it is a part of the host")
+		}
+		want = want[:i] + value + want[end+1:]
+	}
+	if q.host.prefix != "" && q.bucket(m.service) == "" && !strings.EqualFold(q.host.prefix, want) {
+		return "", refuse("host", "the host does not fit "+m.service.head.ID+" "+m.op.Name)
+	}
+	return want, nil
+}
+
+// hostLabel reports whether a text is one DNS label (RFC 1123).
+func hostLabel(s string) bool {
+	if s == "" || len(s) > 63 || s[0] == '-' || s[len(s)-1] == '-' {
+		return false
+	}
+	for i := range len(s) {
+		if c := s[i]; c != '-' && (c < '0' || c > '9') && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') {
+			return false
+		}
+	}
+	return true
+}
