@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -9,7 +10,6 @@ import (
 	"github.com/cedar-policy/cedar-go/types"
 
 	"github.com/credence-gateway/credence/internal/awsapi"
-	"github.com/credence-gateway/credence/internal/identity"
 )
 
 // set is a validated policy set. It is immutable.
@@ -22,27 +22,20 @@ type set struct {
 
 // decide decides a whole call.
 func (s *set) decide(f Facts) Decision {
-	d := &deciding{set: s, role: f.Role, world: world{base: s.model.actions}, context: f.context()}
-	d.principals = append(d.world.agent(f.Principal), s.index.any)
+	d := s.deciding(&f)
 	if len(f.Call.Actions) == 0 {
-		d.deny("no action", "")
+		d.firmly("no action", "")
 	}
 	for i := range f.Call.Actions {
-		d.action(&f.Call, &f.Call.Actions[i])
+		d.action(&f.Call.Actions[i])
 	}
 	return d.decision()
 }
 
 // mayOpen decides who may open a session for a role.
-func (s *set) mayOpen(p identity.Principal, role, account string, f Facts) Decision {
-	d := &deciding{set: s, role: role, world: world{base: s.model.actions}, context: types.NewRecord(types.RecordMap{
-		"now": types.NewDatetime(f.Now), "sourceIp": address(f.Source),
-	})}
-	d.principals = append(d.world.agent(p), s.index.any)
-	uid := types.NewEntityUID(typeRole, types.String(role))
-	d.world.own = append(d.world.own, types.Entity{UID: uid, Attributes: types.NewRecord(types.RecordMap{"account": types.String(account)})})
-	actions := []types.EntityUID{openSession, s.index.any}
-	d.pair(openSession, actions, uid, "OpenSession on role "+role)
+func (s *set) mayOpen(f Facts, account string) Decision {
+	d := s.deciding(&f)
+	d.pair(d.opening(account), []types.EntityUID{openSession, s.index.any}, "OpenSession on role "+f.Role)
 	return d.decision()
 }
 
@@ -50,65 +43,125 @@ func (s *set) mayOpen(p identity.Principal, role, account string, f Facts) Decis
 // allowed make an Allow.
 type deciding struct {
 	set        *set
-	role       string
+	facts      *Facts
 	world      world
-	context    types.Record
 	principals []types.EntityUID
 	rules      candidates
+	asked      asked
 
 	denied   string
+	firm     bool
 	advice   []string
 	reasons  []string
 	errors   []string
+	need     Need
+	hard     bool // an approval would not help
 	narrow   Narrow
 	record   Record
 	duration time.Duration
 	pairs    int
 }
 
-func (d *deciding) action(c *awsapi.Call, a *awsapi.Action) {
-	uid := types.NewEntityUID(typeAction, types.String(a.Name))
-	lineage := append(d.set.model.lineage(uid), d.set.index.any)
-	if _, known := d.set.model.actions[uid]; !known || len(a.Resources) == 0 {
-		d.deny(a.Name, "")
+func (s *set) deciding(f *Facts) *deciding {
+	d := &deciding{set: s, facts: f, world: world{model: s.model}}
+	d.principals = append(d.world.agent(f.Principal), s.index.any)
+	return d
+}
+
+// question is one Cedar request.
+type question struct {
+	action   types.EntityUID
+	resource types.EntityUID
+	call     *awsapi.Action // nil for the gateway's own acts
+}
+
+// opening is the question of mayOpen.
+func (d *deciding) opening(account string) question {
+	uid := types.NewEntityUID(typeRole, types.String(d.facts.Role))
+	d.world.own = append(d.world.own, types.Entity{UID: uid, Attributes: types.NewRecord(types.RecordMap{"account": types.String(account)})})
+	return question{action: openSession, resource: uid}
+}
+
+func (d *deciding) action(a *awsapi.Action) {
+	uid := action(a.Name)
+	if d.set.model.of(uid) == nil || len(a.Resources) == 0 {
+		d.firmly(a.Name, "")
 		return
 	}
+	lineage := append(d.set.model.lineage(uid), d.set.index.any)
 	own := len(d.world.own)
 	for i := range a.Resources {
 		d.world.own = d.world.own[:own]
-		r, ok := d.set.model.resource(&d.world, uid, c, &a.Resources[i])
+		what := a.Name + " on " + a.Resources[i].ARN
+		r, ok := d.set.model.resource(&d.world, uid, &d.facts.Call, &a.Resources[i])
 		if !ok {
-			d.deny(a.Name+" on "+a.Resources[i].ARN, "")
+			d.firmly(what, "")
 			continue
 		}
-		d.pair(uid, lineage, r, a.Name+" on "+a.Resources[i].ARN)
+		d.pair(question{action: uid, resource: r, call: a}, lineage, what)
 	}
 }
 
 // pair asks Cedar about one action on one resource.
-func (d *deciding) pair(action types.EntityUID, actions []types.EntityUID, resource types.EntityUID, what string) {
+func (d *deciding) pair(q question, actions []types.EntityUID, what string) {
 	d.pairs++
 	d.rules = d.set.index.slice(d.rules[:0], d.principals, actions)
-	outcome, diag := cedar.Authorize(d.rules, &d.world, cedar.Request{
-		Principal: d.principals[0], Action: action, Resource: resource, Context: d.context,
-	})
+	outcome, diag := d.ask(q, d.facts.Approval)
 	for _, e := range diag.Errors {
 		d.errors = append(d.errors, string(e.PolicyID)+": "+e.Message)
 	}
-	if outcome != cedar.Allow {
-		d.refused(diag, what)
+	if outcome == cedar.Allow {
+		d.allowed(diag, q.action, what)
 		return
 	}
-	d.allowed(diag, action, what)
+	d.refused(diag, what)
+	d.firm = d.firm || d.set.model.escalates(q.action)
+	if !d.curable(q, what) {
+		d.hard = true
+	}
+}
+
+func (d *deciding) ask(q question, a *Approval) (cedar.Decision, cedar.Diagnostic) {
+	return cedar.Authorize(d.rules, &d.world, cedar.Request{
+		Principal: d.principals[0], Action: q.action, Resource: q.resource, Context: d.context(q, a),
+	})
+}
+
+// curable reports whether the pair would be allowed had somebody approved.
+func (d *deciding) curable(q question, what string) bool {
+	asks := func(r *rule) bool { return r.uses.approval }
+	if d.facts.Approval != nil || !slices.ContainsFunc(d.rules, asks) {
+		return false
+	}
+	outcome, diag := d.ask(q, &Approval{})
+	if outcome != cedar.Allow || len(diag.Errors) > 0 {
+		return false
+	}
+	d.advise("approval is needed for " + what)
+	for _, reason := range diag.Reasons {
+		d.require(d.rules.find(reason.PolicyID))
+	}
+	return true
+}
+
+// require takes a permit's approval.
+func (d *deciding) require(r *rule) {
+	d.need.Scope = max(d.need.Scope, r.scope)
+	if r.quorum.Count > 0 && !slices.Contains(d.need.Quorums, r.quorum) {
+		d.need.Quorums = append(d.need.Quorums, r.quorum)
+	}
 }
 
 // allowed takes the obligations of the permits that decided.
 func (d *deciding) allowed(diag cedar.Diagnostic, action types.EntityUID, what string) {
-	byName := !d.set.model.escalates[action]
+	byName := !d.set.model.escalates(action)
 	for _, reason := range diag.Reasons {
 		r := d.rules.find(reason.PolicyID)
-		if r.role != "" && r.role != d.role {
+		if r.role != "" && r.role != d.facts.Role {
 			d.deny(what, r.advice)
+		}
+		if r.quorum.Count > 0 && d.facts.Approval == nil {
+			d.unapproved(r, what)
 		}
 		d.reasons = append(d.reasons, r.id)
 		d.narrow = max(d.narrow, r.narrow)
@@ -119,14 +172,22 @@ func (d *deciding) allowed(diag cedar.Diagnostic, action types.EntityUID, what s
 		byName = byName || slices.Contains(r.exact, action)
 	}
 	if !byName {
-		d.deny(what, "this action can widen its caller's own rights: a permit must name it, not a group of actions")
+		d.firmly(what, "this action can widen its caller's own rights: a permit must name it, not a group of actions")
 	}
+}
+
+// unapproved denies what a permit allows only with an approval.
+func (d *deciding) unapproved(r *rule, what string) {
+	d.miss(what)
+	d.advise(fmt.Sprintf("approval is needed for %s: by %d of %s", what, r.quorum.Count, r.quorum.Group))
+	d.advise(r.advice)
+	d.require(r)
 }
 
 // refused takes the advice of the forbids that decided, or of the permits whose
 // conditions were not met.
 func (d *deciding) refused(diag cedar.Diagnostic, what string) {
-	d.deny(what, "")
+	d.miss(what)
 	for _, reason := range diag.Reasons {
 		r := d.rules.find(reason.PolicyID)
 		d.reasons = append(d.reasons, r.id)
@@ -142,11 +203,23 @@ func (d *deciding) refused(diag cedar.Diagnostic, what string) {
 	}
 }
 
+// firmly denies in observe mode too.
+func (d *deciding) firmly(what, advice string) {
+	d.firm = true
+	d.deny(what, advice)
+}
+
 func (d *deciding) deny(what, advice string) {
+	d.hard = true
+	d.miss(what)
+	d.advise(advice)
+}
+
+// miss takes down what was not allowed.
+func (d *deciding) miss(what string) {
 	if d.denied == "" {
 		d.denied = what
 	}
-	d.advise(advice)
 }
 
 func (d *deciding) advise(text string) {
@@ -160,10 +233,18 @@ func (d *deciding) decision() Decision {
 	if d.denied != "" || len(out.Errors) > 0 || d.pairs == 0 {
 		slices.Sort(d.advice)
 		out.Advice = strings.Join(d.advice[:min(len(d.advice), 3)], "; ")
+		out.Firm = d.firm || len(out.Errors) > 0
+		if d.denied != "" && !d.hard && len(out.Errors) == 0 {
+			slices.SortFunc(d.need.Quorums, func(a, b Quorum) int { return strings.Compare(a.Group, b.Group) })
+			out.Need = &d.need
+		}
 		return out
 	}
 	out.Allow = true
 	out.Narrow, out.Record, out.Duration = d.narrow, d.record, d.duration
+	if d.facts.Approval != nil {
+		out.Narrow = NarrowExact
+	}
 	return out
 }
 

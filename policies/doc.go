@@ -2,22 +2,28 @@
 //
 // # Model
 //
-//	principal  Credence::Agent::"<issuer>|<sub>" in Credence::Group::"<issuer>|<group>"
+//	principal  Credence::Agent::"<issuer>|<sub>" in Credence::Group::"<issuer>|<group>";
+//	           Credence::User for humans. Attributes: issuer, subject
 //	action     AWS::Action::"s3:GetObject" in "s3:Read" (service and access level),
 //	           "s3:*", and "Read", "List", "Write", "Tagging", "Permissions"
 //	resource   <Service>::<Type>::"<ARN>", such as S3::Object, in its container
 //	           (S3::Bucket) and in AWS::Account::"<12 digits>"; AWS::Resource where
 //	           IAM has no type. Attributes: arn, account, region, partition,
 //	           service, wildcard, and the variables of the ARN (bucket, key …)
-//	context    session {id, role, age in seconds}, now, sourceIp
+//	context    session {id, role, age in seconds, bindings: the networks that it
+//	           is good from}, now, sourceIp, inferred: whether the action's name
+//	           was derived and not found in IAM's data; approval {id, at,
+//	           approvers} and onBehalfOf, the human, where there is one
 //
 // Type names are IAM's in camel case: IAM's "dynamodb" and "table" become
 // Dynamodb::Table, "logs" and "log-group" become Logs::LogGroup. Where a request
 // does not say which resource it means, wildcard is true and the variables that
 // are missing are "*".
 //
-// The gateway's own act Credence::Action::"OpenSession" on Credence::Role::"name"
-// decides who may log in.
+// The gateway's own acts: Credence::Action::"OpenSession" on Credence::Role::"name"
+// decides which agents may log in. "Approve", "Revoke", "ShredBody", "Unmask" and
+// "ViewReplay" are what a Credence::User does to a Credence::Session, which is in
+// its role. Their context has now and sourceIp only.
 //
 // # Decision
 //
@@ -25,7 +31,8 @@
 // Nothing is allowed by default, a forbid wins, and a policy that fails while it
 // is evaluated denies: Cedar itself would skip it, so that a forbid with a fault
 // would allow. An action that can widen its caller's own rights needs a permit
-// that names the action itself.
+// that names the action itself. Such a denial, one by a fault, and one of what
+// the model does not know are firm: they hold in observe mode too.
 //
 // # Annotations
 //
@@ -34,13 +41,21 @@
 //	@duration("15m")        longest life of a session opened, or credential used
 //	@narrow("exact")        exact, container (default) or service
 //	@record("full")         full or meta (default)
+//	@approval("group:corp|sre:2")
+//	                        the permit counts once 2 of the group have approved;
+//	                        no other permit lifts that
+//	@approval_scope("exact") what one approval is good for: this very call
+//	                        (default), its operation, or the session
 //	@advice("ask sre")      told to the agent when the policy refuses, or when its
 //	                        conditions were not met
 //
-// Where several permits decide, the strictest of each obligation holds.
+// Where several permits decide, the strictest of each obligation holds. A forbid
+// takes @id and @advice only. A policy may ask for context.approval instead of
+// carrying @approval. Decision.Need says which approval would allow a call.
 //
 // # Sets
 //
 // A set is a folder of *.cedar files. It is validated against a schema that is
-// generated from the catalog; a set that does not validate is not used.
+// generated from the catalog; a set that does not validate is not used. Each
+// policy is checked against the part of the schema that it can be about.
 package policies

@@ -99,14 +99,14 @@ func (e *Engine) Decide(f Facts) Decision { return e.current.Load().decide(f) }
 // MayOpen decides whether a principal may open a session for a role of an
 // account.
 func (e *Engine) MayOpen(p identity.Principal, role, account string, source netip.Addr, now time.Time) Decision {
-	return e.current.Load().mayOpen(p, role, account, Facts{Source: source, Now: now})
+	return e.current.Load().mayOpen(Facts{Principal: p, Role: role, Source: source, Now: now}, account)
 }
 
 // Hash is the SHA-256 of the set in force.
 func (e *Engine) Hash() string { return e.current.Load().hash }
 
 // Schema returns the generated schema in Cedar's schema language.
-func (e *Engine) Schema() []byte { return e.model.text }
+func (e *Engine) Schema() []byte { return text(e.model.whole()) }
 
 // Check reads a folder as New would and returns how many policies it holds, or
 // everything that is wrong with it.

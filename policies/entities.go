@@ -14,8 +14,8 @@ import (
 // world is the entities of one decision: a few of its own over the model's
 // actions.
 type world struct {
-	own  []types.Entity
-	base types.EntityMap
+	own   []types.Entity
+	model *model
 }
 
 // Get returns an entity.
@@ -25,12 +25,11 @@ func (w *world) Get(uid types.EntityUID) (types.Entity, bool) {
 			return w.own[i], true
 		}
 	}
-	e, ok := w.base[uid]
-	return e, ok
+	return w.model.action(uid)
 }
 
-// agent adds the principal and returns it with its groups, which are all its
-// ancestors.
+// agent adds the principal, with the human that it acts for, and returns it with
+// its groups, which are all its ancestors.
 func (w *world) agent(p identity.Principal) []types.EntityUID {
 	chain := []types.EntityUID{types.NewEntityUID(typeAgent, types.String(p.ID()))}
 	for _, g := range p.GroupIDs() {
@@ -38,16 +37,25 @@ func (w *world) agent(p identity.Principal) []types.EntityUID {
 	}
 	w.own = append(w.own, types.Entity{
 		UID: chain[0], Parents: types.NewEntityUIDSet(chain[1:]...),
-		Attributes: types.NewRecord(types.RecordMap{"issuer": types.String(p.Issuer), "subject": types.String(p.Subject)}),
+		Attributes: who(p.Issuer, p.Subject),
 	})
+	if len(p.Chain) > 0 {
+		human := p.Chain[0]
+		w.own = append(w.own, types.Entity{UID: types.NewEntityUID(typeUser, types.String(human.ID())), Attributes: who(human.Issuer, human.Subject)})
+	}
 	return chain
+}
+
+func who(issuer, subject string) types.Record {
+	return types.NewRecord(types.RecordMap{"issuer": types.String(issuer), "subject": types.String(subject)})
 }
 
 // lineage returns an action and all its ancestors.
 func (m *model) lineage(action types.EntityUID) []types.EntityUID {
 	list := []types.EntityUID{action}
 	for i := 0; i < len(list); i++ {
-		for parent := range m.actions[list[i]].Parents.All() {
+		e, _ := m.action(list[i])
+		for parent := range e.Parents.All() {
 			list = append(list, parent)
 		}
 	}
@@ -62,7 +70,7 @@ func (m *model) resource(w *world, action types.EntityUID, c *awsapi.Call, r *aw
 	account := types.NewEntityUID(typeAccount, types.String(accountOf(r.ARN, c.Account)))
 	k, ok := m.kinds[kindKey{r.Prefix, r.Type}]
 	if r.Type == "" {
-		k, ok = m.usual[action], true
+		k, ok = m.usual(action), true
 	}
 	if !ok {
 		return types.EntityUID{}, false
@@ -145,15 +153,55 @@ func (k *kind) arn(c *awsapi.Call, r *awsapi.Resource) string {
 	}
 }
 
-// context is the part of a decision that is the same for every pair.
-func (f *Facts) context() types.Record {
-	return types.NewRecord(types.RecordMap{
-		"session": types.NewRecord(types.RecordMap{
-			"id": types.String(f.SessionID), "role": types.String(f.Role), "age": types.Long(max(0, f.Now.Sub(f.Issued)/time.Second)),
-		}),
-		"now":      types.NewDatetime(f.Now),
-		"sourceIp": address(f.Source),
+// context is what a question's policies see beside its three entities.
+func (d *deciding) context(q question, a *Approval) types.Record {
+	if d.asked.call != q.call || d.asked.approval != a || d.asked.context.Len() == 0 {
+		d.asked = asked{q.call, a, d.newContext(q, a)}
+	}
+	return d.asked.context
+}
+
+// asked is the last context: the pairs of one action share it.
+type asked struct {
+	call     *awsapi.Action
+	approval *Approval
+	context  types.Record
+}
+
+func (d *deciding) newContext(q question, a *Approval) types.Record {
+	f := d.facts
+	facts := types.RecordMap{"now": types.NewDatetime(f.Now), "sourceIp": address(f.Source)}
+	if q.call == nil {
+		return types.NewRecord(facts)
+	}
+	facts["inferred"] = types.Boolean(q.call.Inferred)
+	facts["session"] = types.NewRecord(types.RecordMap{
+		"id": types.String(f.SessionID), "role": types.String(f.Role),
+		"age": types.Long(max(0, f.Now.Sub(f.Issued)/time.Second)), "bindings": networks(f.Bindings),
 	})
+	if a != nil {
+		facts["approval"] = a.record()
+	}
+	if chain := f.Principal.Chain; len(chain) > 0 {
+		facts["onBehalfOf"] = types.NewEntityUID(typeUser, types.String(chain[0].ID()))
+	}
+	return types.NewRecord(facts)
+}
+
+func (a *Approval) record() types.Record {
+	var who []types.Value
+	for _, id := range a.Approvers {
+		who = append(who, types.NewEntityUID(typeUser, types.String(id)))
+	}
+	return types.NewRecord(types.RecordMap{"id": types.String(a.ID), "at": types.NewDatetime(a.At), "approvers": types.NewSet(who...)})
+}
+
+func networks(list []netip.Prefix) types.Set {
+	var set []types.Value
+	for _, n := range list {
+		set = append(set, types.IPAddr(n))
+	}
+	return types.NewSet(set...)
 }
 
 // address is the agent's address; 0.0.0.0, which no network holds, when it is

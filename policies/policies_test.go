@@ -67,13 +67,14 @@ func engine(t testing.TB, text string) *policies.Engine {
 	return e
 }
 
-var agent = identity.Principal{Issuer: "corp", Subject: "a", Groups: []string{"agents", "team"}}
+var agent = identity.Principal{Issuer: "corp", Subject: "a", Groups: []string{"agents", "team"}, Chain: []identity.Actor{{Issuer: "corp", Subject: "ada"}}}
 
 func facts(actions ...awsapi.Action) policies.Facts {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	return policies.Facts{
 		Principal: agent, Role: "reader", SessionID: "s", Issued: now.Add(-time.Minute), Now: now, Source: netip.MustParseAddr("10.1.2.3"),
-		Call: awsapi.Call{Service: "s3", Region: "us-east-1", Partition: "aws", Account: "111122223333", Actions: actions},
+		Bindings: []netip.Prefix{netip.MustParsePrefix("10.1.2.0/24")},
+		Call:     awsapi.Call{Service: "s3", Region: "us-east-1", Partition: "aws", Account: "111122223333", Actions: actions},
 	}
 }
 
@@ -90,6 +91,7 @@ var (
 	buckets  = awsapi.Action{Name: "s3:ListAllMyBuckets", Resources: []awsapi.Resource{{Prefix: "s3", ARN: "*", Wildcard: true}}}
 	unknown  = awsapi.Action{Name: "s3:Invent", Resources: []awsapi.Resource{{Prefix: "s3", ARN: "*", Wildcard: true}}}
 	openEnd  = awsapi.Action{Name: "s3:GetObject", Resources: []awsapi.Resource{{Prefix: "s3", ARN: "*", Wildcard: true}}}
+	inferred = awsapi.Action{Name: "s3:GetObject", Inferred: true, Resources: get.Resources}
 	nothing  = awsapi.Action{Name: "s3:GetObject"}
 	newKey   = awsapi.Action{Name: "iam:CreateAccessKey", Escalates: true, Resources: []awsapi.Resource{{Prefix: "iam", Type: "user", ARN: "arn:aws:iam::111122223333:user/u", Vars: map[string]string{"userName": "u"}}}}
 	notTyped = awsapi.Action{Name: "s3:GetObject", Resources: []awsapi.Resource{{Prefix: "s3", Type: "moon", ARN: "arn:aws:s3:::moon"}}}
@@ -141,6 +143,12 @@ func TestDecide(t *testing.T) {
 		"an escalation by a group":             {`permit (principal, action in AWS::Action::"iam:*", resource);`, []awsapi.Action{newKey}, false},
 		"an escalation by anything":            {anything, []awsapi.Action{newKey}, false},
 		"an escalation by name":                {`permit (principal, action == AWS::Action::"iam:CreateAccessKey", resource);`, []awsapi.Action{newKey}, true},
+		"an inferred action":                   {anything + `forbid (principal, action, resource) when { context has inferred && context.inferred };`, []awsapi.Action{inferred}, false},
+		"an action that is not inferred":       {`permit (principal, action in AWS::Action::"s3:*", resource) unless { context.inferred };`, []awsapi.Action{get}, true},
+		"for a human":                          {`permit (principal, action in AWS::Action::"s3:*", resource) when { context has onBehalfOf && context.onBehalfOf.subject == "ada" };`, []awsapi.Action{get}, true},
+		"for another human":                    {`permit (principal, action in AWS::Action::"s3:*", resource) when { context has onBehalfOf && context.onBehalfOf == Credence::User::"corp|eve" };`, []awsapi.Action{get}, false},
+		"from a bound session":                 {`permit (principal, action in AWS::Action::"s3:*", resource) when { context.session.bindings.contains(ip("10.1.2.0/24")) };`, []awsapi.Action{get}, true},
+		"with an approval, which is not there": {`permit (principal, action in AWS::Action::"s3:*", resource) when { context has approval };`, []awsapi.Action{get}, false},
 		"an escalation by name in a list":      {`permit (principal, action in [AWS::Action::"s3:*", AWS::Action::"iam:CreateAccessKey"], resource);`, []awsapi.Action{newKey}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -189,6 +197,76 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
+// TestApproval: what an approval would allow is denied until there is one, and
+// the agent is told.
+func TestApproval(t *testing.T) {
+	const (
+		plain    = `permit (principal, action == AWS::Action::"s3:GetObject", resource);`
+		two      = `@id("two") @approval("group:corp|sre:2") @approval_scope("operation") permit (principal, action in AWS::Action::"s3:*", resource);`
+		one      = `@id("one") @approval("group:corp|dev:1") permit (principal, action == AWS::Action::"s3:PutObject", resource);`
+		guard    = `permit (principal, action, resource); @advice("ask") forbid (principal, action in AWS::Action::"Write", resource) unless { context has approval };`
+		hopeless = two + `forbid (principal, action in AWS::Action::"s3:*", resource);`
+	)
+	sre, dev := policies.Quorum{Group: "corp|sre", Count: 2}, policies.Quorum{Group: "corp|dev", Count: 1}
+	for name, tt := range map[string]struct {
+		policies string
+		call     []awsapi.Action
+		need     *policies.Need // nil: allowed as it is, or denied for good
+		allow    bool
+	}{
+		"no approval asked":             {plain, []awsapi.Action{get}, nil, true},
+		"by annotation":                 {two, []awsapi.Action{get}, &policies.Need{Quorums: []policies.Quorum{sre}, Scope: policies.ScopeOperation}, false},
+		"a plain permit lifts nothing":  {plain + two, []awsapi.Action{get}, &policies.Need{Quorums: []policies.Quorum{sre}, Scope: policies.ScopeOperation}, false},
+		"both, and the strictest scope": {two + one, []awsapi.Action{put}, &policies.Need{Quorums: []policies.Quorum{dev, sre}, Scope: policies.ScopeExact}, false},
+		"by context":                    {guard, []awsapi.Action{put}, &policies.Need{Scope: policies.ScopeExact}, false},
+		"by context, another action":    {guard, []awsapi.Action{get}, nil, true},
+		"a forbid":                      {hopeless, []awsapi.Action{get}, nil, false},
+		"one pair for good":             {two, []awsapi.Action{get, newKey}, nil, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			e, f := engine(t, tt.policies), facts(tt.call...)
+			d := e.Decide(f)
+			if diff := cmp.Diff(tt.need, d.Need); diff != "" || d.Allow != tt.allow {
+				t.Errorf("%+v\n%s", d, diff)
+			}
+			if tt.need != nil && !strings.Contains(d.Advice, "approval is needed for s3:") {
+				t.Errorf("advice: %q", d.Advice)
+			}
+			f.Approval = &policies.Approval{ID: "t1", At: f.Now, Approvers: []string{"corp|ada"}}
+			if d := e.Decide(f); d.Allow != (tt.allow || tt.need != nil) || d.Allow && d.Narrow != policies.NarrowExact {
+				t.Errorf("with an approval: %+v", d)
+			}
+		})
+	}
+}
+
+// TestFirm: which denials hold in observe mode too.
+func TestFirm(t *testing.T) {
+	fault := `forbid (principal, action in AWS::Action::"s3:*", resource) when { context.session.age + 9223372036854775807 > 0 };`
+	for name, tt := range map[string]struct {
+		policies string
+		call     []awsapi.Action
+		firm     bool
+	}{
+		"not allowed":                  {`permit (principal, action, resource is S3::Bucket);`, []awsapi.Action{get}, false},
+		"forbidden":                    {`forbid (principal, action, resource);`, []awsapi.Action{get}, false},
+		"an escalation not allowed":    {`permit (principal, action, resource is S3::Bucket);`, []awsapi.Action{newKey}, true},
+		"an escalation beside others":  {`forbid (principal, action, resource);`, []awsapi.Action{get, newKey}, true},
+		"an escalation not by name":    {`permit (principal, action, resource);`, []awsapi.Action{newKey}, true},
+		"a forbidden escalation":       {`permit (principal, action == AWS::Action::"iam:CreateAccessKey", resource); forbid (principal, action, resource);`, []awsapi.Action{newKey}, true},
+		"a fault":                      {fault, []awsapi.Action{get}, true},
+		"no action":                    {fault, nil, true},
+		"an action nobody knows":       {fault, []awsapi.Action{unknown}, true},
+		"a resource type nobody knows": {fault, []awsapi.Action{notTyped}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if d := engine(t, tt.policies).Decide(facts(tt.call...)); d.Allow || d.Firm != tt.firm {
+				t.Errorf("%+v", d)
+			}
+		})
+	}
+}
+
 func TestMayOpen(t *testing.T) {
 	e := engine(t, `@duration("30m") permit (principal in Credence::Group::"corp|agents", action == Credence::Action::"OpenSession", resource == Credence::Role::"reader") when { context.sourceIp.isLoopback() };`)
 	loop, far := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.1")
@@ -222,6 +300,17 @@ func TestBadSets(t *testing.T) {
 		"narrow value":      {`@narrow("exakt") permit (principal, action, resource);`, `did you mean "exact"?`},
 		"duration":          {`@duration("1m") permit (principal, action, resource);`, `is not between`},
 		"no such duration":  {`@duration("soon") permit (principal, action, resource);`, `is not between`},
+		"an action of ours": {`permit (principal, action == Credence::Action::"OpenSesion", resource);`, `did you mean "OpenSession"?`},
+		"context":           {`permit (principal, action in AWS::Action::"s3:*", resource) when { context.sesion.age < 1 };`, `did you mean "session"?`},
+		"session":           {`permit (principal, action in AWS::Action::"s3:*", resource) when { context.session.aeg < 1 };`, `did you mean "age"?`},
+		"principal":         {`permit (principal, action in AWS::Action::"s3:*", resource) when { principal.isuer == "corp" };`, `did you mean "issuer"?`},
+		"account of a role": {`permit (principal, action == Credence::Action::"OpenSession", resource) when { resource.acount == "1" };`, `did you mean "account"?`},
+		"no check of has":   {`permit (principal, action in AWS::Action::"s3:*", resource) when { context.approval.id == "1" };`, `write "context has approval && ..." first`},
+		"forbid's duty":     {`@narrow("exact") forbid (principal, action, resource);`, `@narrow stands on a forbid`},
+		"approval":          {`@approval("sre") permit (principal, action, resource);`, `such as "group:corp|sre:2"`},
+		"approval of none":  {`@approval("group:corp|sre:0") permit (principal, action, resource);`, `1 to 9`},
+		"approval scope":    {`@approval("group:corp|sre:1") @approval_scope("exat") permit (principal, action, resource);`, `did you mean "exact"?`},
+		"a scope alone":     {`@approval_scope("exact") permit (principal, action, resource);`, `without @approval`},
 		"same id twice":     {`@id("x") permit (principal, action, resource); @id("x") permit (principal, action, resource);`, `the @id "x" is used twice`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -342,15 +431,18 @@ func TestStarter(t *testing.T) {
 func TestSliceEqualsScan(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
-	for round := range 60 {
+	var allowed, decided int
+	for round := range 300 {
 		var b strings.Builder
 		for range 1 + rnd.IntN(12) {
-			fmt.Fprintf(&b, "%s (%s, %s, %s);\n", pick("permit", "permit", "permit", "forbid"),
+			fmt.Fprintf(&b, "%s (%s, %s, %s) %s;\n", pick("permit", "permit", "permit", "forbid"),
 				pick("principal", `principal == Credence::Agent::"corp|a"`, `principal == Credence::Agent::"corp|b"`, `principal in Credence::Group::"corp|team"`,
 					`principal in Credence::Group::"corp|other"`, "principal is Credence::Agent", `principal is Credence::Agent in Credence::Group::"corp|agents"`),
 				pick("action", `action == AWS::Action::"s3:GetObject"`, `action in AWS::Action::"s3:Read"`, `action in AWS::Action::"Write"`,
 					`action in [AWS::Action::"s3:PutObject", AWS::Action::"List"]`, `action in [AWS::Action::"s3:*", AWS::Action::"s3:GetObject"]`),
-				pick("resource", "resource is S3::Object", `resource in S3::Bucket::"arn:aws:s3:::reports"`))
+				pick("resource", "resource is S3::Object", `resource in S3::Bucket::"arn:aws:s3:::reports"`),
+				pick("", "", `when { context.sourceIp.isInRange(ip("10.0.0.0/8")) }`, `when { context.session.age > 3600 }`, `when { context.session.age + 9223372036854775807 > 0 }`,
+					`unless { context.session.role == "reader" }`, `when { context has approval }`))
 		}
 		dir := t.TempDir()
 		write(t, dir, "p.cedar", b.String())
@@ -358,11 +450,18 @@ func TestSliceEqualsScan(t *testing.T) {
 		if err != nil {
 			continue // a combination that can never apply
 		}
-		for _, call := range []awsapi.Action{get, put, getOld, buckets, openEnd} {
-			if diff := cmp.Diff(e.Scan(facts(call)), e.Decide(facts(call))); diff != "" {
+		for _, call := range []awsapi.Action{get, put, getOld, buckets, openEnd, newKey} {
+			d := e.Decide(facts(call))
+			if decided++; d.Allow {
+				allowed++
+			}
+			if diff := cmp.Diff(e.Scan(facts(call)), d); diff != "" {
 				t.Fatalf("round %d, %s, under\n%s%s", round, call.Name, b.String(), diff)
 			}
 		}
+	}
+	if decided < 300 || allowed < decided/20 || allowed > decided*19/20 {
+		t.Errorf("%d of %d allowed: they prove little", allowed, decided)
 	}
 }
 

@@ -3,258 +3,236 @@ package policies
 import (
 	"bytes"
 	"fmt"
+	"reflect"
 	"slices"
 	"strings"
 
 	"github.com/cedar-policy/cedar-go/types"
-	"github.com/cedar-policy/cedar-go/x/exp/schema"
 	"github.com/cedar-policy/cedar-go/x/exp/schema/resolved"
-
-	"github.com/credence-gateway/credence/internal/awsapi"
 )
 
-// Catalog is what the schema is generated from; *awsapi.Catalog is one.
-type Catalog interface {
-	Actions() ([]awsapi.ActionInfo, error)
-	ResourceTypes() ([]awsapi.ResourceType, error)
-}
-
-// Types and actions of the model that are not AWS's.
-const (
-	typeAgent    = types.EntityType("Credence::Agent")
-	typeGroup    = types.EntityType("Credence::Group")
-	typeRole     = types.EntityType("Credence::Role")
-	typeAccount  = types.EntityType("AWS::Account")
-	typeResource = types.EntityType("AWS::Resource")
-	typeAction   = types.EntityType("AWS::Action")
+// Shorthands of the schema's types.
+var (
+	isString   = resolved.Attribute{Type: resolved.StringType{}}
+	isLong     = resolved.Attribute{Type: resolved.LongType{}}
+	isBool     = resolved.Attribute{Type: resolved.BoolType{}}
+	isDatetime = resolved.Attribute{Type: resolved.ExtensionType("datetime")}
+	isAddress  = resolved.Attribute{Type: resolved.ExtensionType("ipaddr")}
 )
 
-var openSession = types.NewEntityUID("Credence::Action", "OpenSession")
+// Common types, which the schema's text gives a name.
+var (
+	sessionFacts  = resolved.RecordType{"id": isString, "role": isString, "age": isLong, "bindings": {Type: resolved.SetType{Element: resolved.ExtensionType("ipaddr")}}}
+	approvalFacts = resolved.RecordType{"id": isString, "at": isDatetime, "approvers": {Type: resolved.SetType{Element: resolved.EntityType(typeUser)}}}
+)
 
-var accessLevels = []awsapi.Access{awsapi.Read, awsapi.List, awsapi.Write, awsapi.Tagging, awsapi.Permissions}
+// commonTypes are the records that have a name in the schema's text.
+var commonTypes = []struct {
+	name   string
+	record resolved.RecordType
+}{{"Credence::Approval", approvalFacts}, {"Credence::SessionFacts", sessionFacts}, {"Credence::Act", actContext}, {"AWS::Call", callContext}}
 
-// model is the schema and what decisions need of it.
-type model struct {
-	text      []byte
-	resolved  *resolved.Schema
-	actions   types.EntityMap           // every action and group with its parents
-	kinds     map[kindKey]*kind         // resource types by IAM's names
-	usual     map[types.EntityUID]*kind // the type that an action usually acts on
-	escalates map[types.EntityUID]bool  // actions that need a permit of their own
-}
-
-type kindKey struct{ prefix, name string }
-
-// kind is one resource type.
-type kind struct {
-	cedar     types.EntityType
-	vars      []string
-	pattern   string // IAM's ARN pattern
-	container *kind  // the type that encloses it, by ARN pattern
-}
-
-func newModel(c Catalog) (*model, error) {
-	m := &model{actions: types.EntityMap{}, kinds: map[kindKey]*kind{}, usual: map[types.EntityUID]*kind{}, escalates: map[types.EntityUID]bool{}}
-	list, err := c.ResourceTypes()
-	if err != nil {
-		return nil, err
+// contexts of the gateway's own acts and of calls.
+var (
+	actContext  = resolved.RecordType{"now": isDatetime, "sourceIp": isAddress}
+	callContext = resolved.RecordType{
+		"session": {Type: sessionFacts}, "now": isDatetime, "sourceIp": isAddress, "inferred": isBool,
+		"approval":   {Type: approvalFacts, Optional: true},
+		"onBehalfOf": {Type: resolved.EntityType(typeUser), Optional: true},
 	}
-	actions, err := c.Actions()
-	if err != nil {
-		return nil, err
-	}
-	for _, t := range list {
-		m.kinds[kindKey{t.Prefix, t.Type}] = &kind{
-			cedar: types.EntityType(camel(t.Prefix) + "::" + camel(t.Type)), vars: t.Vars, pattern: t.ARN,
-		}
-	}
-	m.nest()
-	m.addActions(actions)
-	m.text = m.write(actions)
-	var s schema.Schema
-	if err := s.UnmarshalCedar(m.text); err != nil {
-		return nil, fmt.Errorf("policies: the generated schema: %w", err)
-	}
-	if m.resolved, err = s.Resolve(); err != nil {
-		return nil, fmt.Errorf("policies: the generated schema: %w", err)
-	}
-	return m, nil
-}
+)
 
-// nest finds each type's container: the type of the same service with the
-// longest ARN pattern that begins its own and ends before a separator.
-func (m *model) nest() {
-	for key, inner := range m.kinds {
-		for other, outer := range m.kinds {
-			if other.prefix != key.prefix || outer == inner || !begins(inner.pattern, outer.pattern) {
-				continue
-			}
-			if inner.container == nil || len(outer.pattern) > len(inner.container.pattern) {
-				inner.container = outer
-			}
-		}
+// common are the attributes of every AWS resource.
+var common = []string{"arn", "account", "region", "partition", "service", "wildcard"}
+
+func (m *model) entityTypes() map[types.EntityType]resolved.Entity {
+	list := make(map[types.EntityType]resolved.Entity, len(m.kinds)+8)
+	add := func(t types.EntityType, shape resolved.RecordType, parents ...types.EntityType) {
+		list[t] = resolved.Entity{Name: t, ParentTypes: parents, Shape: shape}
 	}
-}
-
-func begins(inner, outer string) bool {
-	rest, ok := strings.CutPrefix(inner, outer)
-	return ok && rest != "" && (rest[0] == '/' || rest[0] == ':')
-}
-
-func (m *model) addActions(list []awsapi.ActionInfo) {
-	for _, level := range accessLevels {
-		m.action(string(level))
-	}
-	for _, a := range list {
-		all, level := a.Prefix+":*", a.Prefix+":"+string(a.Access)
-		m.action(all)
-		m.action(level, all, string(a.Access))
-		m.action(a.Name, level)
-		uid := types.NewEntityUID(typeAction, types.String(a.Name))
-		m.escalates[uid] = a.Escalates
-		for _, t := range a.Types {
-			if k, ok := m.kinds[kindKey{a.Prefix, t}]; ok && m.usual[uid] == nil {
-				m.usual[uid] = k
-			}
-		}
-	}
-	m.actions[openSession] = types.Entity{UID: openSession}
-}
-
-func (m *model) action(name string, parents ...string) {
-	uid := types.NewEntityUID(typeAction, types.String(name))
-	var in []types.EntityUID
-	for _, p := range parents {
-		in = append(in, types.NewEntityUID(typeAction, types.String(p)))
-	}
-	m.actions[uid] = types.Entity{UID: uid, Parents: types.NewEntityUIDSet(in...)}
-}
-
-// camel writes an IAM name as a Cedar identifier: "log-group" as "LogGroup".
-func camel(name string) string {
-	var b strings.Builder
-	up := true
-	for _, r := range name {
-		switch {
-		case r == '-' || r == '_' || r == ' ' || r == '.' || r == '/' || r == ':' || r == '*':
-			up = true
-		case up:
-			b.WriteString(strings.ToUpper(string(r)))
-			up = false
-		default:
-			b.WriteRune(r)
-		}
-	}
-	if s := b.String(); s == "" || s[0] >= '0' && s[0] <= '9' {
-		return "N" + s
-	}
-	return b.String()
-}
-
-const fixedSchema = `namespace Credence {
-  type Session = { id: String, role: String, age: Long };
-  entity Group;
-  entity Agent in [Group] = { issuer: String, subject: String };
-  entity Role = { account: String };
-  action OpenSession appliesTo {
-    principal: [Agent], resource: [Role], context: { now: datetime, sourceIp: ipaddr }
-  };
-}
-
-`
-
-const commonAttributes = "arn: String, account: String, region: String, partition: String, service: String, wildcard: Bool"
-
-// write renders the schema in Cedar's own schema language.
-func (m *model) write(actions []awsapi.ActionInfo) []byte {
-	var b bytes.Buffer
-	b.WriteString(fixedSchema)
-	m.writeTypes(&b)
-	b.WriteString("namespace AWS {\n  type Call = { session: Credence::Session, now: datetime, sourceIp: ipaddr };\n")
-	fmt.Fprintf(&b, "  entity Account;\n  entity Resource in [Account] = { %s };\n", commonAttributes)
-	m.writeGroups(&b, actions)
-	for _, a := range actions {
-		fmt.Fprintf(&b, "  action %q in [%q] appliesTo { principal: [Credence::Agent], resource: [%s], context: Call };\n",
-			a.Name, a.Prefix+":"+string(a.Access), strings.Join(m.typesOf(a), ", "))
-	}
-	b.WriteString("}\n")
-	return b.Bytes()
-}
-
-func (m *model) writeTypes(b *bytes.Buffer) {
-	byService := map[string][]*kind{}
+	who := resolved.RecordType{"issuer": isString, "subject": isString}
+	add(typeGroup, nil)
+	add(typeAgent, who, typeGroup)
+	add(typeUser, who, typeGroup)
+	add(typeRole, resolved.RecordType{"account": isString})
+	add(typeSession, resolved.RecordType{"agent": {Type: resolved.EntityType(typeAgent)}, "account": isString}, typeRole)
+	add(typeAccount, nil)
+	add(typeResource, resourceShape(nil), typeAccount)
 	for _, k := range m.kinds {
-		ns, _, _ := strings.Cut(string(k.cedar), "::")
-		byService[ns] = append(byService[ns], k)
-	}
-	for _, ns := range sorted(byService) {
-		fmt.Fprintf(b, "namespace %s {\n", ns)
-		list := byService[ns]
-		slices.SortFunc(list, func(x, y *kind) int { return strings.Compare(string(x.cedar), string(y.cedar)) })
-		for _, k := range list {
-			k.write(b)
+		if k.container != nil {
+			add(k.cedar, resourceShape(k.attributes()), k.container.cedar, typeAccount)
+		} else {
+			add(k.cedar, resourceShape(k.attributes()), typeAccount)
 		}
-		b.WriteString("}\n\n")
 	}
+	return list
 }
 
-func (k *kind) write(b *bytes.Buffer) {
-	_, name, _ := strings.Cut(string(k.cedar), "::")
-	parents := "AWS::Account"
-	if k.container != nil {
-		parents = string(k.container.cedar) + ", " + parents
+func resourceShape(vars []string) resolved.RecordType {
+	shape := make(resolved.RecordType, len(common)+len(vars))
+	for _, name := range vars {
+		shape[types.String(name)] = isString
 	}
-	fmt.Fprintf(b, "  entity %s in [%s] = { %s", name, parents, commonAttributes)
-	for _, v := range k.attributes() {
-		fmt.Fprintf(b, ", %q: String", v)
+	for _, name := range common {
+		shape[types.String(name)] = isString
 	}
-	b.WriteString(" };\n")
+	shape["wildcard"] = isBool
+	return shape
 }
 
 // attributes are the ARN's variables that no common attribute names already.
 func (k *kind) attributes() []string {
-	common := []string{"arn", "account", "region", "partition", "service", "wildcard"}
 	return slices.DeleteFunc(slices.Clone(k.vars), func(v string) bool { return slices.Contains(common, v) })
 }
 
-func (m *model) writeGroups(b *bytes.Buffer, list []awsapi.ActionInfo) {
-	for _, level := range accessLevels {
-		fmt.Fprintf(b, "  action %q;\n", level)
+// appliesTo says what an action applies to; nil for a group, which no request
+// names.
+func (m *model) appliesTo(uid types.EntityUID) *resolved.AppliesTo {
+	switch a := m.of(uid); {
+	case a != nil:
+		return &resolved.AppliesTo{Principals: []types.EntityType{typeAgent}, Resources: m.typesOf(a), Context: callContext}
+	case uid == openSession:
+		return &resolved.AppliesTo{Principals: []types.EntityType{typeAgent}, Resources: []types.EntityType{typeRole}, Context: actContext}
+	case uid.Type == typeOwn:
+		return &resolved.AppliesTo{Principals: []types.EntityType{typeUser}, Resources: []types.EntityType{typeSession}, Context: actContext}
 	}
-	services, levels := map[string]bool{}, map[string]string{}
-	for _, a := range list {
-		services[a.Prefix+":*"] = true
-		levels[a.Prefix+":"+string(a.Access)] = fmt.Sprintf("%q, %q", a.Prefix+":*", a.Access)
-	}
-	for _, s := range sorted(services) {
-		fmt.Fprintf(b, "  action %q;\n", s)
-	}
-	for _, l := range sorted(levels) {
-		fmt.Fprintf(b, "  action %q in [%s];\n", l, levels[l])
-	}
+	return nil
 }
 
-// typesOf lists the Cedar types that an action applies to. A request may leave
-// the resource open, so AWS::Resource is there only when IAM has no type.
-func (m *model) typesOf(a awsapi.ActionInfo) []string {
-	var list []string
-	for _, t := range a.Types {
-		if k, ok := m.kinds[kindKey{a.Prefix, t}]; ok {
-			list = append(list, string(k.cedar))
+// whole is the whole schema.
+func (m *model) whole() *resolved.Schema {
+	s := &resolved.Schema{Entities: m.entities, Actions: make(map[types.EntityUID]resolved.Action, len(m.list)+len(m.groups))}
+	for _, uid := range m.all() {
+		e, _ := m.action(uid)
+		s.Actions[uid] = resolved.Action{Entity: e, AppliesTo: m.appliesTo(uid)}
+	}
+	return s
+}
+
+// all lists every action, group and own act.
+func (m *model) all() []types.EntityUID {
+	list := make([]types.EntityUID, 0, len(m.list)+len(m.groups))
+	for uid := range m.groups {
+		list = append(list, uid)
+	}
+	for i := range m.list {
+		list = append(list, action(m.list[i].Name))
+	}
+	slices.SortFunc(list, func(a, b types.EntityUID) int { return strings.Compare(string(a.ID), string(b.ID)) })
+	return list
+}
+
+// text writes a schema in Cedar's own schema language, sorted.
+func text(s *resolved.Schema) []byte {
+	spaces := map[string]*bytes.Buffer{}
+	space := func(name string) *bytes.Buffer {
+		if spaces[name] == nil {
+			spaces[name] = &bytes.Buffer{}
+		}
+		return spaces[name]
+	}
+	for _, c := range commonTypes {
+		ns, name, _ := strings.Cut(c.name, "::")
+		fmt.Fprintf(space(ns), "  type %s = %s;\n", name, recordText(c.record))
+	}
+	for _, t := range sortedBy(s.Entities, func(a, b types.EntityType) int { return strings.Compare(string(a), string(b)) }) {
+		ns, name, _ := strings.Cut(string(t), "::")
+		writeEntity(space(ns), name, s.Entities[t])
+	}
+	for _, uid := range sortedBy(s.Actions, func(a, b types.EntityUID) int { return strings.Compare(string(a.ID), string(b.ID)) }) {
+		ns, _, _ := strings.Cut(string(uid.Type), "::")
+		writeAction(space(ns), s.Actions[uid])
+	}
+	var b bytes.Buffer
+	for _, name := range sorted(spaces) {
+		fmt.Fprintf(&b, "namespace %s {\n%s}\n\n", name, spaces[name])
+	}
+	return b.Bytes()
+}
+
+func sortedBy[K comparable, V any](m map[K]V, cmp func(a, b K) int) []K {
+	list := make([]K, 0, len(m))
+	for k := range m {
+		list = append(list, k)
+	}
+	slices.SortFunc(list, cmp)
+	return list
+}
+
+func writeEntity(b *bytes.Buffer, name string, e resolved.Entity) {
+	fmt.Fprintf(b, "  entity %s", name)
+	if len(e.ParentTypes) > 0 {
+		fmt.Fprintf(b, " in [%s]", list(e.ParentTypes))
+	}
+	if len(e.Shape) > 0 {
+		fmt.Fprintf(b, " = %s", recordText(e.Shape))
+	}
+	b.WriteString(";\n")
+}
+
+func writeAction(b *bytes.Buffer, a resolved.Action) {
+	fmt.Fprintf(b, "  action %q", a.Entity.UID.ID)
+	if a.Entity.Parents.Len() > 0 {
+		var parents []string
+		for p := range a.Entity.Parents.All() {
+			parents = append(parents, fmt.Sprintf("%q", p.ID))
+		}
+		slices.Sort(parents)
+		fmt.Fprintf(b, " in [%s]", strings.Join(parents, ", "))
+	}
+	if t := a.AppliesTo; t != nil {
+		fmt.Fprintf(b, " appliesTo { principal: [%s], resource: [%s], context: %s }", list(t.Principals), list(t.Resources), typeText(t.Context))
+	}
+	b.WriteString(";\n")
+}
+
+func list(names []types.EntityType) string {
+	out := make([]string, len(names))
+	for i, n := range names {
+		out[i] = string(n)
+	}
+	return strings.Join(out, ", ")
+}
+
+// typeText writes a type; a record's attributes in order.
+func typeText(t resolved.IsType) string {
+	switch x := t.(type) {
+	case resolved.StringType:
+		return "String"
+	case resolved.LongType:
+		return "Long"
+	case resolved.BoolType:
+		return "Bool"
+	case resolved.ExtensionType:
+		return string(x)
+	case resolved.EntityType:
+		return string(x)
+	case resolved.SetType:
+		return "Set<" + typeText(x.Element) + ">"
+	case resolved.RecordType:
+		return recordName(x)
+	}
+	panic(fmt.Sprintf("policies: a type %T in the schema", t))
+}
+
+func recordText(r resolved.RecordType) string {
+	var parts []string
+	for _, name := range sortedBy(r, func(a, b types.String) int { return strings.Compare(string(a), string(b)) }) {
+		mark := ""
+		if r[name].Optional {
+			mark = "?"
+		}
+		parts = append(parts, fmt.Sprintf("%q%s: %s", name, mark, typeText(r[name].Type)))
+	}
+	return "{ " + strings.Join(parts, ", ") + " }"
+}
+
+// recordName is a common type's name, else the record itself.
+func recordName(r resolved.RecordType) string {
+	for _, c := range commonTypes {
+		if reflect.ValueOf(r).Pointer() == reflect.ValueOf(c.record).Pointer() {
+			return c.name
 		}
 	}
-	if len(list) == 0 {
-		return []string{string(typeResource)}
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
-}
-
-func sorted[V any](m map[string]V) []string {
-	list := make([]string, 0, len(m))
-	for name := range m {
-		list = append(list, name)
-	}
-	slices.Sort(list)
-	return list
+	return recordText(r)
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/cedar-policy/cedar-go"
 	"github.com/cedar-policy/cedar-go/types"
 	"github.com/cedar-policy/cedar-go/x/exp/ast"
+	"github.com/cedar-policy/cedar-go/x/exp/schema/resolved"
 	"github.com/cedar-policy/cedar-go/x/exp/schema/validate"
 
 	"github.com/credence-gateway/credence/internal/nearest"
@@ -37,7 +38,10 @@ type rule struct {
 	narrow   Narrow
 	record   Record
 	duration time.Duration
+	quorum   Quorum // of @approval; Count 0 means none is needed
+	scope    Scope
 	advice   string
+	uses     uses
 }
 
 // source is one file of a set.
@@ -88,7 +92,7 @@ func readFile(path string) ([]byte, error) {
 // parse turns a set's files into rules, or returns everything that is wrong
 // with them, one error a line.
 func (m *model) parse(files []source) ([]*rule, error) {
-	check := validate.New(m.resolved)
+	check := &validators{model: m, made: map[string]*validate.Validator{}}
 	seen := map[string]string{}
 	var rules []*rule
 	var errs []error
@@ -129,17 +133,17 @@ func syntaxError(file string, err error) error {
 	return fmt.Errorf("%s: %s", file, text)
 }
 
-func (m *model) rule(file string, p *cedar.Policy, check *validate.Validator) (*rule, error) {
+func (m *model) rule(file string, p *cedar.Policy, check *validators) (*rule, error) {
 	r := &rule{
 		id: defaultID(file, p), policy: p, permit: p.Effect() == cedar.Permit,
-		narrow: NarrowContainer, record: RecordMeta,
+		narrow: NarrowContainer, record: RecordMeta, scope: ScopeExact,
 	}
 	tree := (*ast.Policy)(p.AST())
-	r.exact = named(tree.Action)
+	r.exact, r.uses = named(tree.Action), usesOf(tree)
 	if err := r.annotate(p.Annotations()); err != nil {
 		return nil, fmt.Errorf("%s: %w", place(file, p), err)
 	}
-	if err := check.Policy(r.id, tree); err != nil {
+	if err := check.of(tree, r.uses).Policy(r.id, tree); err != nil {
 		return nil, m.explain(place(file, p), err)
 	}
 	return r, nil
@@ -167,7 +171,7 @@ func named(scope ast.IsActionScopeNode) []types.EntityUID {
 }
 
 // annotations are the names that mean something.
-var annotations = []string{"id", "role", "duration", "narrow", "record", "advice"}
+var annotations = []string{"id", "role", "duration", "narrow", "record", "approval", "approval_scope", "advice"}
 
 func (r *rule) annotate(list cedar.Annotations) error {
 	for name, v := range list {
@@ -178,9 +182,15 @@ func (r *rule) annotate(list cedar.Annotations) error {
 		if value == "" {
 			return fmt.Errorf("@%s is empty", name)
 		}
+		if !r.permit && name != "id" && name != "advice" {
+			return fmt.Errorf("@%s stands on a forbid: obligations are for permits", name)
+		}
 		if err := r.apply(string(name), value); err != nil {
 			return err
 		}
+	}
+	if _, scoped := list["approval_scope"]; scoped && r.quorum.Count == 0 {
+		return errors.New("@approval_scope stands without @approval")
 	}
 	return nil
 }
@@ -195,6 +205,10 @@ func (r *rule) apply(name, value string) error {
 		r.advice = value
 	case "duration":
 		return r.applyDuration(value)
+	case "approval":
+		return r.applyApproval(value)
+	case "approval_scope":
+		return choose(name, value, &r.scope, map[string]Scope{"exact": ScopeExact, "operation": ScopeOperation, "session": ScopeSession})
 	case "narrow":
 		return choose(name, value, &r.narrow, map[string]Narrow{"service": NarrowService, "container": NarrowContainer, "exact": NarrowExact})
 	case "record":
@@ -212,6 +226,18 @@ func (r *rule) applyDuration(value string) error {
 	return nil
 }
 
+// approvalForm is "group:<issuer>|<group>:<count>".
+var approvalForm = regexp.MustCompile(`^group:([^|:]+\|.+):([1-9])$`)
+
+func (r *rule) applyApproval(value string) error {
+	m := approvalForm.FindStringSubmatch(value)
+	if m == nil {
+		return fmt.Errorf(`@approval(%q) is not a group and how many of it, 1 to 9, such as "group:corp|sre:2"`, value)
+	}
+	r.quorum = Quorum{Group: m[1], Count: int(m[2][0] - '0')}
+	return nil
+}
+
 func choose[V any](name, value string, into *V, known map[string]V) error {
 	v, ok := known[value]
 	if !ok {
@@ -221,11 +247,8 @@ func choose[V any](name, value string, into *V, known map[string]V) error {
 	return nil
 }
 
-var (
-	unknownAction    = regexp.MustCompile("unrecognized action `(.*?)::\"(.*)\"`")
-	unknownType      = regexp.MustCompile("unrecognized entity type `(.*?)`")
-	unknownAttribute = regexp.MustCompile("attribute `(.*?)` on entity type `(.*?)` not found")
-)
+// maxErrors is how many errors of one policy are told.
+const maxErrors = 3
 
 // explain adds to each of a validator's errors its place and the nearest name.
 func (m *model) explain(place string, err error) error {
@@ -241,38 +264,82 @@ func (m *model) explain(place string, err error) error {
 			errs = append(errs, fmt.Errorf("%s: %s", place, line))
 		}
 	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	if more := len(errs) - maxErrors; more > 0 {
+		errs = append(errs[:maxErrors], fmt.Errorf("%s: and %d more of this policy", place, more))
+	}
 	return errors.Join(errs...)
 }
 
+var (
+	unknownAction    = regexp.MustCompile("unrecognized action `(.*?)::\"(.*)\"`")
+	unknownType      = regexp.MustCompile("unrecognized entity type `(.*?)`")
+	unknownAttribute = regexp.MustCompile("attribute `(.*?)` on entity types? `(.*?)`.* not found")
+	unknownFact      = regexp.MustCompile("attribute `(.*?)` in context for (.*?)::\"(.*)\" not found")
+	uncheckedFact    = regexp.MustCompile("optional attribute `(.*?)` in context for")
+)
+
 func (m *model) hint(line string) string {
 	if w := unknownAction.FindStringSubmatch(line); w != nil {
-		var names []string
-		for uid := range m.actions {
-			if string(uid.Type) == w[1] {
-				names = append(names, string(uid.ID))
-			}
-		}
-		return nearest.Hint(w[2], names)
+		return nearest.Hint(w[2], m.names(types.EntityType(w[1])))
 	}
 	if w := unknownType.FindStringSubmatch(line); w != nil {
-		names := []string{string(typeAgent), string(typeGroup), string(typeRole), string(typeAccount), string(typeResource)}
-		for _, k := range m.kinds {
-			names = append(names, string(k.cedar))
+		var names []string
+		for t := range m.entities {
+			names = append(names, string(t))
 		}
 		return nearest.Hint(w[1], names)
 	}
 	if w := unknownAttribute.FindStringSubmatch(line); w != nil {
 		return m.hintAttribute(w[1], types.EntityType(w[2]))
 	}
+	if w := unknownFact.FindStringSubmatch(line); w != nil {
+		return nearest.Hint(w[1], m.factNames(types.NewEntityUID(types.EntityType(w[2]), types.String(w[3]))))
+	}
+	if w := uncheckedFact.FindStringSubmatch(line); w != nil {
+		return fmt.Sprintf(`: not every call has it, so write "context has %s && ..." first`, w[1])
+	}
 	return ""
 }
 
-func (m *model) hintAttribute(attribute string, of types.EntityType) string {
-	for _, k := range m.kinds {
-		if k.cedar == of {
-			hint := nearest.Hint(attribute, append(k.attributes(), "arn", "account", "region", "partition", "service", "wildcard"))
-			return hint + fmt.Sprintf(` (or limit the rule to one type: "resource is %s")`, of)
+// names lists the actions and groups of a type.
+func (m *model) names(of types.EntityType) []string {
+	var names []string
+	for _, uid := range m.all() {
+		if uid.Type == of {
+			names = append(names, string(uid.ID))
 		}
 	}
-	return ""
+	return names
+}
+
+// factNames lists what an action's context may have, at any depth: the
+// validator does not tell in which record the name is missing.
+func (m *model) factNames(uid types.EntityUID) []string {
+	var names []string
+	var walk func(resolved.RecordType)
+	walk = func(r resolved.RecordType) {
+		for name, a := range r {
+			names = append(names, string(name))
+			if inner, ok := a.Type.(resolved.RecordType); ok {
+				walk(inner)
+			}
+		}
+	}
+	if applies := m.appliesTo(uid); applies != nil {
+		walk(applies.Context)
+	}
+	return names
+}
+
+func (m *model) hintAttribute(attribute string, of types.EntityType) string {
+	var names []string
+	for name := range m.entities[of].Shape {
+		names = append(names, string(name))
+	}
+	hint := nearest.Hint(attribute, names)
+	if strings.HasPrefix(string(of), "Credence::") {
+		return hint
+	}
+	return hint + fmt.Sprintf(` (or limit the rule to one type: "resource is %s")`, of)
 }
