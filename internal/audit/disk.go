@@ -47,11 +47,12 @@ func makeReserve(dir string) error {
 	return os.WriteFile(path, make([]byte, reserveSize), 0o600)
 }
 
-// freeSpace is how many bytes an unprivileged process may still write there.
-func freeSpace(dir string) (int64, error) {
+// space is how many bytes an unprivileged process may still write there, and
+// how large the volume is.
+func space(dir string) (free, size int64, err error) {
 	var st syscall.Statfs_t
 	if err := syscall.Statfs(dir, &st); err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return int64(st.Bavail) * int64(st.Bsize), nil
+	return int64(st.Bavail) * int64(st.Bsize), int64(st.Blocks) * int64(st.Bsize), nil
 }

@@ -19,6 +19,8 @@ const (
 	LogOpen        Type = "log.open"
 	LogRecovered   Type = "log.recovered"
 	LogClose       Type = "log.close"
+	KeyRotate      Type = "key.rotate" // the log is signed by another key from here on
+	BodyShred      Type = "body.shred" // recordings were erased
 )
 
 // Event is one leaf of the log. Member names in the leaf follow CloudTrail's
@@ -48,6 +50,7 @@ type Event struct {
 	Outcome       string            // outcome: call.end: "complete", "refused", "aborted", "failed"
 	Count         int64             // count: refused.summary
 	Rule          string            // rule: name of the rule that refused
+	Shred         *Shred            // shred: body.shred
 	Detail        map[string]string // detail: small facts of one kind of event
 }
 
@@ -93,4 +96,29 @@ type Message struct {
 	Length    int64  // length: bytes of body seen or declared; -1 unknown
 	Status    int    // status (response only)
 	RequestID string // requestId: AWS's (response only)
+	Recording *Recording
+}
+
+// Recording refers to a recording of one direction of a call, which lies
+// encrypted beside the log. What is hashed is the ciphertext: a hash of the
+// plain body could be guessed after the body was erased. The commitment fixes
+// the one key that opens it.
+type Recording struct {
+	Pack       string // pack: the file
+	Stream     uint64 // stream: in the pack
+	Key        string // key: id of the key
+	Commitment string // commitment: to the key, hex
+	SHA256     string // sha256: of the ciphertext, hex
+	Chunks     uint32 // chunks
+	Bytes      int64  // bytes: of body kept
+	Cut        bool   // cut: the body was longer
+}
+
+// Shred says what was erased: what a Recording refers to may be absent when its
+// key or its pack is named by a body.shred behind it. A list that does not fit
+// is spread over several events.
+type Shred struct {
+	Keys   []string // keys, at most 64
+	Packs  []string // packs, at most 64
+	Reason string   // reason
 }

@@ -6,8 +6,9 @@ import (
 	"unicode/utf8"
 )
 
-// MaxLeaf is the most bytes of one leaf.
-const MaxLeaf = 64 << 10
+// MaxLeaf is the most bytes of one leaf: what an entry of a C2SP tlog-tiles
+// bundle holds.
+const MaxLeaf = 64<<10 - 1
 
 // Limits that keep a leaf under MaxLeaf. What is cut is marked: strings end in
 // "…", lists say how many were left out.
@@ -75,6 +76,7 @@ func appendLeaf(dst []byte, e *Event) []byte {
 	o.number("resourcesOmitted", int64(omitted), omitted > 0)
 	o.message("response", e.Response)
 	o.text("rule", e.Rule)
+	o.shred(e.Shred)
 	o.text("sourceIPAddress", e.Peer)
 	o.upstream(e.Upstream)
 	o.cut("userAgent", e.Agent, 256)
@@ -207,8 +209,36 @@ func (o *object) message(name string, m *Message) {
 	in.text("body", m.Body)
 	in.text("canonicalSha256", m.Hash)
 	in.number("length", m.Length, m.Length != 0)
+	in.recording(m.Recording)
 	in.text("requestId", m.RequestID)
 	in.number("status", int64(m.Status), m.Status != 0)
+	o.close(in)
+}
+
+func (o *object) recording(r *Recording) {
+	if r == nil {
+		return
+	}
+	in := o.open("recording")
+	in.number("bytes", r.Bytes, true)
+	in.number("chunks", int64(r.Chunks), true)
+	in.text("commitment", r.Commitment)
+	in.flag("cut", r.Cut, r.Cut)
+	in.text("key", r.Key)
+	in.text("pack", r.Pack)
+	in.text("sha256", r.SHA256)
+	in.number("stream", int64(r.Stream), true)
+	o.close(in)
+}
+
+func (o *object) shred(s *Shred) {
+	if s == nil {
+		return
+	}
+	in := o.open("shred")
+	in.list("keys", s.Keys, maxItems, 128)
+	in.list("packs", s.Packs, maxItems, 128)
+	in.text("reason", s.Reason)
 	o.close(in)
 }
 

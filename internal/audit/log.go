@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"sync"
@@ -22,6 +23,12 @@ var (
 	ErrPoisoned = errors.New("audit: the log can't be written")
 	// ErrLowDisk: no begins are taken; ends still are.
 	ErrLowDisk = errors.New("audit: the log's disk is nearly full")
+	// ErrUnsigned: the log could not sign what it holds for a minute; no begins
+	// are taken.
+	ErrUnsigned = errors.New("audit: the log can't write its checkpoints")
+	// ErrUnanchored: an anchor has not taken a checkpoint for its MaxAge; no
+	// begins are taken.
+	ErrUnanchored = errors.New("audit: the log can't be anchored")
 	// ErrClosed: the log was closed.
 	ErrClosed = errors.New("audit: the log is closed")
 	// ErrLocked: another process writes this log.
@@ -32,15 +39,26 @@ var (
 type Config struct {
 	// Dir is the log's folder; it is made when it is not there.
 	Dir string
-	// Origin names the log in its own log.open.
+	// Origin begins the name of a new log, "credence/<org>/<cluster>"; its
+	// epoch is added. A log that is there keeps its name. Default "credence".
 	Origin string
+	// KeyFile holds the Ed25519 key that signs checkpoints. A new log makes it;
+	// one that has been signed does not open without it. Default: Dir + ".key".
+	KeyFile string
+	// Interval is how often a growing log is signed. Default 1 s.
+	Interval time.Duration
+	// Anchors keep checkpoints elsewhere.
+	Anchors []Anchor
+	// Alarm is told when something begins to go wrong, and with nil when it is
+	// well again. It must not block. Default: nobody is told.
+	Alarm func(what string, err error)
 	// SegmentSize is when a new segment is begun, in bytes. Default 64 MiB.
 	SegmentSize int64
 	// Stall is how long a write may take before the log is given up. Default
 	// 2 s.
 	Stall time.Duration
 	// Reserve is the free space, in bytes, below which begins are refused.
-	// Default 64 MiB; negative means never.
+	// Default 5 % of the volume; negative means never.
 	Reserve int64
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
@@ -70,8 +88,20 @@ type Log struct {
 	done    chan struct{} // closed when the writer has ended
 	stop    sync.Once
 
-	lowDisk atomic.Bool
-	busy    atomic.Int64 // when the writer's current write began, Unix ns; 0 when idle
+	lowDisk     atomic.Bool
+	reserveGone atomic.Bool  // given up, and not made again yet
+	busy        atomic.Int64 // when the writer's current write began, Unix ns; 0 when idle
+	durable     atomic.Int64 // leaves that are on the disk
+
+	head      atomic.Pointer[head] // the last checkpoint
+	pub       *publisher           // owned by keepPublishing
+	published chan struct{}        // closed when keepPublishing has ended
+	helpers   sync.WaitGroup       // keepAnchored
+	unsigned  atomic.Int64         // since when checkpoints fail, Unix ns; 0 when they don't
+	anchored  []atomic.Int64       // by anchor: when everything was anchored last, Unix ns
+
+	alarmMu sync.Mutex // guards alarms
+	alarms  map[string]bool
 
 	// Owned by the writer goroutine.
 	file    File
@@ -108,28 +138,64 @@ func Open(cfg Config) (*Log, error) {
 	l := &Log{
 		cfg: cfg, lock: lock, queue: make(chan *pending, queueLength),
 		broken: make(chan struct{}), closing: make(chan struct{}), done: make(chan struct{}),
+		published: make(chan struct{}), anchored: make([]atomic.Int64, len(cfg.Anchors)), alarms: map[string]bool{},
 	}
 	found, err := l.recover()
 	if err != nil {
 		return nil, errors.Join(err, lock.Close())
 	}
+	now, next, err := l.keys(found)
+	if err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return l, l.start(found, now, next)
+}
+
+// start begins the log's goroutines and its records of this opening. Nothing is
+// published before those are durable.
+func (l *Log) start(found *recovery, now, next *signer) error {
+	r := &reader{dir: l.cfg.Dir}
+	if err := r.seek(max(l.segment, 1), l.size); err != nil && !errors.Is(err, io.EOF) {
+		return errors.Join(err, l.lock.Close())
+	}
+	l.pub = found.pub
+	l.durable.Store(int64(found.leaves))
 	go l.write()
 	go l.watch()
-	if err := l.appendRecovery(found); err != nil {
-		return nil, errors.Join(err, l.Close())
+	err := l.appendRecovery(found, now, next)
+	if err == nil {
+		err = l.publish(r)
 	}
-	return l, nil
+	go l.keepPublishing(r)
+	for i, a := range l.cfg.Anchors {
+		l.helpers.Go(func() {
+			l.keepAnchored(&anchoring{Anchor: a}, func(t time.Time) { l.anchored[i].Store(t.UnixNano()) })
+		})
+	}
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	return nil
 }
 
 func (c *Config) fill() {
+	if c.Origin == "" {
+		c.Origin = "credence"
+	}
+	if c.KeyFile == "" {
+		c.KeyFile = c.Dir + keySuffix
+	}
+	if c.Interval == 0 {
+		c.Interval = time.Second
+	}
+	if c.Alarm == nil {
+		c.Alarm = func(string, error) {}
+	}
 	if c.SegmentSize == 0 {
 		c.SegmentSize = 64 << 20
 	}
 	if c.Stall == 0 {
 		c.Stall = 2 * time.Second
-	}
-	if c.Reserve == 0 {
-		c.Reserve = 64 << 20
 	}
 	if c.Now == nil {
 		c.Now = time.Now
@@ -140,7 +206,7 @@ func (c *Config) fill() {
 }
 
 func lockDir(dir string) (*os.File, error) {
-	f, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	f, err := os.OpenFile(filepath.Join(dir, lockName), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -151,15 +217,18 @@ func lockDir(dir string) (*os.File, error) {
 }
 
 // Append writes e and returns when it is durable; e belongs to the log from
-// then on. A zero Time or empty ID is filled in. ctx bounds the wait only: a record that was queued is written even
-// when the caller has gone. Callers that must record pass a context that
-// outlives their request (context.WithoutCancel).
+// then on. A zero Time or empty ID is filled in. ctx bounds the wait only: a
+// record that was queued is written even when the caller has gone. Callers that
+// must record pass a context that outlives their request
+// (context.WithoutCancel).
 //
-// Errors: ErrPoisoned, ErrLowDisk (call.begin and session.open only),
-// ErrClosed, or ctx's.
+// Errors: ErrPoisoned, ErrClosed, ctx's; call.begin and session.open also
+// ErrLowDisk, ErrUnsigned, ErrUnanchored.
 func (l *Log) Append(ctx context.Context, e *Event) (Index, error) {
-	if (e.Type == CallBegin || e.Type == SessionOpen) && l.lowDisk.Load() {
-		return 0, ErrLowDisk
+	if e.Type == CallBegin || e.Type == SessionOpen {
+		if err := l.mayBegin(); err != nil {
+			return 0, err
+		}
 	}
 	if e.Time.IsZero() {
 		e.Time = l.cfg.Now()
@@ -221,16 +290,56 @@ func (l *Log) Ready() error {
 		return ErrClosed
 	default:
 	}
+	return l.mayBegin()
+}
+
+// mayBegin says why no begin is taken, or nil.
+func (l *Log) mayBegin() error {
 	if l.lowDisk.Load() {
 		return ErrLowDisk
 	}
+	if since := l.unsigned.Load(); since != 0 && time.Since(time.Unix(0, since)) > time.Minute {
+		return ErrUnsigned
+	}
+	for i, a := range l.cfg.Anchors {
+		if good := l.anchored[i].Load(); a.MaxAge > 0 && good != 0 && time.Since(time.Unix(0, good)) > a.MaxAge {
+			return fmt.Errorf("%w: %s", ErrUnanchored, a.Name)
+		}
+	}
 	return nil
+}
+
+// The alarms beside those of anchors.
+const (
+	alarmDisk    = "disk"
+	alarmPublish = "checkpoints"
+	alarmBroken  = "log"
+)
+
+// report tells the alarm when what begins to fail or is well again.
+func (l *Log) report(what string, err error) {
+	if what == alarmPublish {
+		switch {
+		case err == nil:
+			l.unsigned.Store(0)
+		default:
+			l.unsigned.CompareAndSwap(0, time.Now().UnixNano())
+		}
+	}
+	l.alarmMu.Lock()
+	was := l.alarms[what]
+	l.alarms[what] = err != nil
+	l.alarmMu.Unlock()
+	if was != (err != nil) {
+		l.cfg.Alarm(what, err)
+	}
 }
 
 // Broken is closed when the log is poisoned.
 func (l *Log) Broken() <-chan struct{} { return l.broken }
 
-// Close appends log.close, waits until it is durable and ends the writer.
+// Close appends log.close, waits until it is durable, signed and anchored, and
+// ends the writer.
 func (l *Log) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), l.cfg.Stall)
 	defer cancel()
@@ -241,6 +350,8 @@ func (l *Log) Close() error {
 	case <-ctx.Done(): // a write hangs: the lock goes with the process
 		return err
 	}
+	<-l.published
+	l.helpers.Wait()
 	if errors.Is(err, ErrClosed) {
 		return nil
 	}
@@ -252,6 +363,7 @@ func (l *Log) poison(err error) {
 	l.once.Do(func() {
 		l.cause = fmt.Errorf("%w: %w", ErrPoisoned, err)
 		close(l.broken)
+		l.report(alarmBroken, l.cause)
 	})
 }
 
@@ -323,6 +435,7 @@ func (l *Log) writeBatch() error {
 		p.index = l.next
 		l.next++
 	}
+	l.durable.Store(int64(l.next))
 	return nil
 }
 
@@ -337,6 +450,7 @@ func (l *Log) writeAll() error {
 		return fmt.Errorf("write: %w", err)
 	}
 	l.lowDisk.Store(true)
+	l.reserveGone.Store(true)
 	if err := os.Remove(filepath.Join(l.cfg.Dir, reserveName)); err != nil {
 		return fmt.Errorf("write: %w and the reserve is gone", syscall.ENOSPC)
 	}
@@ -386,10 +500,27 @@ func (l *Log) watch() {
 	}
 }
 
+// watchDisk stops and starts the taking of begins. A reserve that was given up
+// is made again before they are taken again.
 func (l *Log) watchDisk() {
-	if l.cfg.Reserve < 0 {
+	if l.cfg.Reserve < 0 && !l.reserveGone.Load() {
 		return
 	}
-	free, err := freeSpace(l.cfg.Dir)
-	l.lowDisk.Store(err != nil || free < l.cfg.Reserve)
+	free, size, err := space(l.cfg.Dir)
+	least := l.cfg.Reserve
+	if least == 0 {
+		least = size / 20
+	}
+	if l.reserveGone.Load() && err == nil {
+		if free < max(least, 0)+2*reserveSize {
+			err = ErrLowDisk
+		} else if err = makeReserve(l.cfg.Dir); err == nil {
+			l.reserveGone.Store(false)
+		}
+	}
+	if err == nil && free < least {
+		err = fmt.Errorf("%w: %d MiB are free, begins need %d MiB", ErrLowDisk, free>>20, least>>20)
+	}
+	l.lowDisk.Store(err != nil)
+	l.report(alarmDisk, err)
 }

@@ -114,7 +114,7 @@ func TestDamage(t *testing.T) {
 		"torn head":     {func(d []byte) []byte { return append(d, 0, 0) }, false, 20},
 		"torn leaf":     {func(d []byte) []byte { return append(d, 0, 0, 0, 9, 1, 2, 3, 4, 'x') }, false, 20},
 		"zeroed tail":   {func(d []byte) []byte { return append(d, make([]byte, 4096)...) }, false, 20},
-		"cut last leaf": {func(d []byte) []byte { return d[:len(d)-5] }, false, 20},
+		"cut last leaf": {func(d []byte) []byte { return d[:len(d)-5] }, true, 0},
 		"flipped bit":   {func(d []byte) []byte { d[len(d)/2] ^= 1; return d }, true, 0},
 		"first bytes":   {func(d []byte) []byte { d[9] ^= 1; return d }, true, 0},
 	} {
@@ -365,7 +365,7 @@ func killChild() {
 			for {
 				e := &audit.Event{Type: audit.CallEnd, Call: audit.NewID(time.Now())}
 				call := e.Call
-				if _, err := l.Append(context(), e); err == nil {
+				if _, err := l.Append(audit.Background(), e); err == nil {
 					mu.Lock()
 					_, _ = os.Stdout.WriteString(call + "\n")
 					mu.Unlock()
@@ -408,7 +408,9 @@ func leaves() map[string]*audit.Event {
 			Actions:  []string{"s3:GetObject"}, Resources: []audit.Resource{{Type: "s3:object", ARN: "arn:aws:s3:::b/ü\n"}},
 			Decision: &audit.Decision{Effect: "allow", Policies: []string{"p"}, Set: "x", Errors: []string{"e"}, Denied: "d"},
 			Upstream: &audit.Upstream{Role: "r", SourceIdentity: "s", Level: "exact", Widened: true, Host: "h", Class: "none"},
-			Request:  &audit.Message{Hash: "h", Body: "sha256:00", Length: 5}, Response: &audit.Message{Status: 200, Length: -1, RequestID: "q"},
+			Request:  &audit.Message{Hash: "h", Body: "sha256:00", Length: 5}, Response: &audit.Message{Status: 200, Length: -1, RequestID: "q",
+				Recording: &audit.Recording{Pack: "90/x.pack", Stream: 7, Key: "s/1", Commitment: "00", SHA256: "11", Chunks: 2, Bytes: 9, Cut: true}},
+			Shred: &audit.Shred{Keys: []string{"s/1"}, Packs: []string{"90/x.pack"}, Reason: "asked"},
 			Error: "e", Message: "m", Outcome: "complete", Count: 7, Rule: "r", Detail: map[string]string{"z": "1", "a": "2"},
 		},
 		"too much of everything": {

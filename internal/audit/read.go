@@ -98,6 +98,17 @@ func (r *reader) next() ([]byte, error) {
 	}
 }
 
+// seek goes to a byte of a segment, which must begin a frame there. It returns
+// io.EOF when there is no such segment yet.
+func (r *reader) seek(segment int, offset int64) error {
+	if err := r.open(segment); err != nil {
+		return err
+	}
+	r.offset = offset
+	_, err := r.file.Seek(offset, io.SeekStart)
+	return err
+}
+
 func (r *reader) open(segment int) error {
 	f, err := os.Open(segmentPath(r.dir, segment))
 	if errors.Is(err, os.ErrNotExist) {

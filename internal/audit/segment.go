@@ -16,6 +16,7 @@ import (
 const (
 	frameHead     = 8
 	segmentSuffix = ".seg"
+	lockName      = "lock"
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -67,9 +68,9 @@ func readFrame(r io.Reader, buf []byte) ([]byte, error) {
 	return buf, nil
 }
 
-func segmentPath(dir string, n int) string {
-	return filepath.Join(dir, fmt.Sprintf("%08d%s", n, segmentSuffix))
-}
+func segmentName(n int) string { return fmt.Sprintf("%08d%s", n, segmentSuffix) }
+
+func segmentPath(dir string, n int) string { return filepath.Join(dir, segmentName(n)) }
 
 // segments lists the numbers of a folder's segments, which must be 1, 2, 3 …
 func segments(dir string) ([]int, error) {

@@ -1,0 +1,483 @@
+package audit
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"runtime"
+	"time"
+
+	"golang.org/x/mod/sumdb/note"
+	"golang.org/x/mod/sumdb/tlog"
+)
+
+// VerifyConfig says what to verify, and against what.
+type VerifyConfig struct {
+	// Log is the log's folder, or a copy of what is published of it (tiles and
+	// checkpoint). Segments are compared with the tiles when they are there.
+	Log fs.FS
+	// Key is the verifier key (signed-note vkey) that the log must begin with.
+	// "" takes the log's own word for it.
+	Key string
+	// Anchors are where checkpoints were kept.
+	Anchors []AnchorStore
+	// Heads are short checkpoints, "<size>:<16 hex digits>", as session tags in
+	// CloudTrail carry them.
+	Heads []string
+	// Bodies checks a recording. It MUST return ErrNoBody for one that is not
+	// there, and another error for one that is not what the leaf says. nil
+	// checks none.
+	Bodies func(ctx context.Context, call, direction string, r Recording) error
+	// Progress is told now and then how far it is. It may be nil.
+	Progress func(done, total int64)
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+}
+
+// AnchorStore is a place of checkpoints, as AnchorPath lays them out.
+type AnchorStore struct {
+	Name string
+	FS   fs.FS
+}
+
+// ErrNoBody: a recording is not there.
+var ErrNoBody = errors.New("audit: the recording is not there")
+
+// ErrNoLog: there is nothing to verify.
+var ErrNoLog = errors.New("audit: there is no log")
+
+// Kind says what a finding means.
+type Kind string
+
+// The kinds of finding.
+const (
+	Tampered   Kind = "tampered"   // what is there is not what was written
+	Incomplete Kind = "incomplete" // not all that belongs to the proof is there
+)
+
+// Finding is something that is not as it must be.
+type Finding struct {
+	Kind Kind   `json:"kind"`
+	What string `json:"what"`
+}
+
+// maxFindings bounds a report's list; more are counted.
+const maxFindings = 100
+
+// Report is what was verified, and what was found.
+type Report struct {
+	Origin     string    `json:"origin"`
+	Size       int64     `json:"records"`
+	Root       string    `json:"root"` // base64
+	Key        string    `json:"key"`  // that signed the checkpoint
+	Pinned     bool      `json:"keyPinned"`
+	Unsigned   int64     `json:"unsigned"`   // records behind the checkpoint
+	Anchors    int       `json:"anchors"`    // checkpoints and heads that agree
+	Anchored   int64     `json:"anchored"`   // records that the newest of them covers
+	Calls      int64     `json:"calls"`      // begins
+	Unknown    int64     `json:"unknown"`    // of them with an unknown end
+	InFlight   int       `json:"inFlight"`   // of them without an end yet
+	Recordings int64     `json:"recordings"` // that were checked
+	Erased     int64     `json:"erased"`     // that were erased, and the log says so
+	Findings   []Finding `json:"findings"`
+	More       int       `json:"moreFindings,omitempty"`
+	Others     []string  `json:"otherLogs,omitempty"` // under the same name, that anchors know
+	worst      Kind
+}
+
+// Worst is the worst kind of the findings, or "".
+func (r *Report) Worst() Kind { return r.worst }
+
+func (r *Report) find(k Kind, format string, args ...any) {
+	if k == Tampered || r.worst == "" {
+		r.worst = k
+	}
+	if len(r.Findings) == maxFindings {
+		r.More++
+		return
+	}
+	r.Findings = append(r.Findings, Finding{k, fmt.Sprintf(format, args...)})
+}
+
+// Verify checks a log without trusting its host, and offline. It returns an
+// error only when it could not do its work; what is wrong with the log is in
+// the report.
+func Verify(ctx context.Context, c VerifyConfig) (*Report, error) {
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Progress == nil {
+		c.Progress = func(int64, int64) {}
+	}
+	v := &verifier{cfg: c, ctx: ctx, report: &Report{Findings: []Finding{}, Pinned: c.Key != ""}, key: c.Key, open: map[string]int64{}, absent: map[string][]absence{}}
+	err := v.run()
+	return v.report, err
+}
+
+// verifier walks a log once, from its first leaf to its last.
+type verifier struct {
+	cfg    VerifyConfig
+	ctx    context.Context
+	report *Report
+
+	checkpoint Checkpoint
+	raw        []byte
+	marks      []mark // anchored checkpoints by size
+	files      *files
+
+	tree   tree
+	key    string           // vkey in force
+	named  bool             // a log.open was seen
+	open   map[string]int64 // begins without an end: call to index
+	latest []byte           // the latest eventTime
+	absent map[string][]absence
+}
+
+// absence is a recording that is not there. It is kept under its key and its
+// pack until a body.shred names one of them.
+type absence struct {
+	index     int64
+	direction string
+	key, pack string
+}
+
+func (v *verifier) run() error {
+	if err := v.readAnchors(); err != nil { // before the checkpoint: a log that grows must not look rolled back
+		return err
+	}
+	if done, err := v.readCheckpoint(); done || err != nil {
+		return err
+	}
+	files, err := listFiles(v.cfg.Log, v.checkpoint.Size)
+	if err != nil {
+		return err
+	}
+	v.files = files
+	if err := v.walk(); err != nil {
+		return err
+	}
+	v.conclude()
+	return v.ctx.Err()
+}
+
+// readCheckpoint reports true when there is none to go on with.
+func (v *verifier) readCheckpoint() (bool, error) {
+	raw, err := fs.ReadFile(v.cfg.Log, checkpointName)
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := fs.Stat(v.cfg.Log, segmentName(1)); err != nil {
+			return true, ErrNoLog
+		}
+		kind := Incomplete
+		if len(v.marks) > 0 {
+			kind = Tampered
+		}
+		v.report.find(kind, "there is no checkpoint: nothing is signed")
+		return true, nil
+	}
+	if err != nil {
+		return true, err
+	}
+	if v.checkpoint, err = peekCheckpoint(raw); err != nil {
+		v.report.find(Tampered, "checkpoint: %v", err)
+		return true, nil
+	}
+	v.raw = raw
+	v.report.Origin, v.report.Size, v.report.Root = v.checkpoint.Origin, v.checkpoint.Size, v.checkpoint.Root.String()
+	v.pickMarks()
+	return false, nil
+}
+
+// walk reads every leaf that the checkpoint covers: a goroutine cuts the
+// segments into pieces of 256 leaves, others compare a piece with its bundle and
+// its tile and hash it, and this one builds the tree and follows the story.
+func (v *verifier) walk() error {
+	ctx, cancel := context.WithCancel(v.ctx)
+	defer cancel()
+	segments := newSegmentReader(v.cfg.Log)
+	defer segments.close()
+	pieces := make(chan chan *piece, 2*runtime.GOMAXPROCS(0))
+	limit := make(chan struct{}, runtime.GOMAXPROCS(0))
+	go func() {
+		defer close(pieces)
+		for first := int64(0); first < v.checkpoint.Size; first += tileWidth {
+			p := &piece{first: first, width: int(min(tileWidth, v.checkpoint.Size-first))}
+			segments.fill(p)
+			out := make(chan *piece, 1)
+			select {
+			case pieces <- out:
+			case <-ctx.Done():
+				return
+			}
+			limit <- struct{}{}
+			go func() {
+				p.check(v.cfg.Log, v.files)
+				<-limit
+				out <- p
+			}()
+		}
+	}()
+	for out := range pieces {
+		p := <-out
+		if !v.take(p) {
+			cancel()
+			for range pieces { //nolint:revive // lets the goroutine end
+			}
+			return nil
+		}
+		v.cfg.Progress(v.tree.size, v.checkpoint.Size)
+	}
+	if err := v.ctx.Err(); err != nil {
+		return err
+	}
+	v.checkTail(segments)
+	return nil
+}
+
+// take adds a piece to the tree. It reports false when the leaves can't be had.
+func (v *verifier) take(p *piece) bool {
+	for _, f := range p.findings {
+		v.report.find(f.Kind, "%s", f.What)
+	}
+	if len(p.leaves) != p.width {
+		return false
+	}
+	for i, h := range p.hashes {
+		if err := v.tree.add(h, v.full); err != nil {
+			v.report.find(Tampered, "%v", err)
+		}
+		v.visit(p.first+int64(i), p.leaves[i], p.heads[i])
+		v.compareMarks()
+	}
+	return true
+}
+
+// full compares a tile above the leaves' own with its files.
+func (v *verifier) full(t tlog.Tile, data []byte) error {
+	if t.L > 0 {
+		v.compareTile(t, data)
+	}
+	return nil
+}
+
+func (v *verifier) compareTile(t tlog.Tile, data []byte) {
+	for _, f := range compareTile(v.cfg.Log, v.files, t, data) {
+		v.report.find(f.Kind, "%s", f.What)
+	}
+}
+
+// checkTail looks at what stands behind the last signed leaf.
+func (v *verifier) checkTail(s *segmentReader) {
+	tiles, data := v.tree.open()
+	for i, t := range tiles {
+		if t.L > 0 {
+			v.compareTile(t, data[i])
+		}
+	}
+	count, first, err := s.rest()
+	v.report.Unsigned = count
+	switch {
+	case s.absent:
+		return
+	case errors.Is(err, errTorn), errors.Is(err, ErrCorrupt):
+		v.report.find(Incomplete, "%s ends in what is no whole record: a crash, or an edit behind the last checkpoint", s.name)
+	case err != nil:
+		v.report.find(Incomplete, "%v", err)
+	}
+	if count > 0 && v.old(first) {
+		v.report.find(Incomplete, "%d records behind the last checkpoint are not signed: the checkpoint is older than the log", count)
+	}
+}
+
+// unsignedAge is how long a record may wait for its checkpoint.
+const unsignedAge = 10 * time.Second
+
+func (v *verifier) old(leaf []byte) bool {
+	h, err := scanLeaf(leaf)
+	if err != nil {
+		return true
+	}
+	t, err := time.Parse(timeForm, string(h.Time))
+	return err != nil || v.cfg.Now().Sub(t) > unsignedAge
+}
+
+// conclude judges what only the end shows.
+func (v *verifier) conclude() {
+	r := v.report
+	r.InFlight = len(v.open)
+	if v.tree.size == v.checkpoint.Size {
+		root, err := v.tree.root()
+		if err != nil || root != v.checkpoint.Root {
+			r.find(Tampered, "the records do not have the checkpoint's root")
+		}
+	}
+	r.Key = v.key
+	if err := v.signed(v.raw); err != nil {
+		r.find(Tampered, "%v", err)
+	}
+	for _, list := range v.absent {
+		for _, a := range list {
+			r.find(Incomplete, "record %d: the recording of its %s is not there, and no body.shred says that it was erased", a.index, a.direction)
+		}
+	}
+	v.concludeMarks()
+}
+
+// signed checks a checkpoint against the key in force.
+func (v *verifier) signed(raw []byte) error {
+	if v.key == "" {
+		return errors.New("the log names no key: give the one it must be signed with")
+	}
+	key, err := note.NewVerifier(v.key)
+	if err != nil {
+		return fmt.Errorf("the key %q: %w", v.key, err)
+	}
+	c, err := openCheckpoint(raw, key)
+	if err == nil && c.Origin != key.Name() {
+		err = errors.New("the checkpoint is another log's")
+	}
+	return err
+}
+
+// maxSkew is how far the time of records may run back: they are stamped before
+// they are queued.
+const maxSkew = 10 * time.Second
+
+// visit follows the story that the leaves tell.
+func (v *verifier) visit(index int64, leaf []byte, h leafHead) {
+	v.checkTime(index, h.Time)
+	switch Type(h.Type) {
+	case CallBegin:
+		v.begin(index, string(h.Call))
+	case CallEnd:
+		v.end(index, string(h.Call))
+	case CallUnknown:
+		v.end(index, string(h.Call))
+		v.report.Unknown++
+	case LogOpen, KeyRotate, BodyShred:
+		v.look(index, leaf)
+	}
+	if h.Recording {
+		v.look(index, leaf)
+	}
+}
+
+func (v *verifier) begin(index int64, call string) {
+	if at, ok := v.open[call]; ok {
+		v.report.find(Incomplete, "record %d: the call %s began before, in record %d", index, call, at)
+	}
+	v.open[call] = index
+	v.report.Calls++
+}
+
+func (v *verifier) end(index int64, call string) {
+	if _, ok := v.open[call]; !ok {
+		v.report.find(Incomplete, "record %d: the call %s ends without a begin, or twice", index, call)
+	}
+	delete(v.open, call)
+}
+
+// checkTime compares texts: the form of eventTime has one length and sorts.
+func (v *verifier) checkTime(index int64, at []byte) {
+	if bytes.Compare(at, v.latest) >= 0 {
+		v.latest = append(v.latest[:0], at...)
+		return
+	}
+	before, err1 := time.Parse(timeForm, string(v.latest))
+	now, err2 := time.Parse(timeForm, string(at))
+	switch {
+	case err1 != nil || err2 != nil:
+		v.report.find(Incomplete, "record %d: its time %q can't be read", index, at)
+	case before.Sub(now) > maxSkew:
+		v.report.find(Incomplete, "record %d: its time is %s behind an earlier record's: the clock ran back", index, before.Sub(now).Round(time.Second))
+	}
+}
+
+// look reads a whole leaf.
+func (v *verifier) look(index int64, leaf []byte) {
+	var b body
+	if err := json.Unmarshal(leaf, &b); err != nil {
+		v.report.find(Incomplete, "record %d can't be read: %v", index, err)
+		return
+	}
+	switch b.Type {
+	case LogOpen:
+		v.opened(index, b)
+	case KeyRotate:
+		key, err := checkRotation(v.checkpoint.Origin, v.key, b.Detail)
+		if err != nil {
+			v.report.find(Tampered, "record %d: %v", index, err)
+			return
+		}
+		v.key = key
+	case BodyShred:
+		v.shredded(b)
+	default:
+		v.recording(index, b.Call, "request", b.Request.Recording)
+		v.recording(index, b.Call, "response", b.Response.Recording)
+	}
+}
+
+// opened checks what each start of a log says. Before it, the start has closed
+// every call that a crash left open.
+func (v *verifier) opened(index int64, b body) {
+	if b.Detail["origin"] != v.checkpoint.Origin {
+		v.report.find(Tampered, "record %d opens the log %q, and the checkpoint is of %q", index, b.Detail["origin"], v.checkpoint.Origin)
+	}
+	key := b.Detail["key"]
+	if v.key == "" && !v.named {
+		v.key = key
+	}
+	v.named = true
+	if key != v.key {
+		v.report.find(Tampered, "record %d: the log is opened with the key %s in place of %s", index, key, v.key)
+	}
+	for call, at := range v.open {
+		v.report.find(Incomplete, "record %d: the call %s began and has no end, though the log was opened again in record %d", at, call, index)
+	}
+	clear(v.open)
+}
+
+// recording checks one recording.
+func (v *verifier) recording(index int64, call, direction string, r *Recording) {
+	if r == nil || v.cfg.Bodies == nil {
+		return
+	}
+	switch err := v.cfg.Bodies(v.ctx, call, direction, *r); {
+	case err == nil:
+		v.report.Recordings++
+	case errors.Is(err, ErrNoBody):
+		v.absent[r.Key] = append(v.absent[r.Key], absence{index, direction, r.Key, r.Pack})
+	default:
+		v.report.find(Tampered, "record %d: the recording of its %s: %v", index, direction, err)
+	}
+}
+
+// shredded settles the absences that a body.shred explains.
+func (v *verifier) shredded(b body) {
+	for _, key := range b.Shred.Keys {
+		v.report.Erased += int64(len(v.absent[key]))
+		delete(v.absent, key)
+	}
+	if len(b.Shred.Packs) == 0 {
+		return
+	}
+	gone := map[string]bool{}
+	for _, pack := range b.Shred.Packs {
+		gone[pack] = true
+	}
+	for key, list := range v.absent {
+		var left []absence
+		for _, a := range list {
+			if !gone[a.pack] {
+				left = append(left, a)
+			}
+		}
+		v.report.Erased += int64(len(list) - len(left))
+		if v.absent[key] = left; len(left) == 0 {
+			delete(v.absent, key)
+		}
+	}
+}
