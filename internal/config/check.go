@@ -51,8 +51,36 @@ func (c *Config) checkListen() error {
 	if err != nil {
 		return fmt.Errorf("listen: %q is not an address and port, such as %s", c.Listen, DefaultListen)
 	}
-	if !addr.Addr().IsLoopback() {
-		return fmt.Errorf("listen: %s is not a loopback address, and agents' tokens would cross the network in clear: use 127.0.0.1", c.Listen)
+	if !addr.Addr().IsLoopback() && c.TLS.Cert == "" {
+		return fmt.Errorf("listen: %s is not a loopback address, and agents' tokens would cross the network in clear: use 127.0.0.1, or set tls", c.Listen)
+	}
+	return first(c.checkTLS, c.checkPublicURL)
+}
+
+func (c *Config) checkTLS() error {
+	if (c.TLS.Cert == "") != (c.TLS.Key == "") {
+		return errors.New("tls: cert and key belong together: set both or none")
+	}
+	for key, path := range map[string]string{"tls.cert": c.TLS.Cert, "tls.key": c.TLS.Key, "tls.ca": c.TLS.CA} {
+		if err := readable(key, path); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkPublicURL wants what agents can call: https where TLS is, and no path,
+// which no SDK would keep.
+func (c *Config) checkPublicURL() error {
+	if err := checkURL(c.PublicURL); err != nil {
+		return fmt.Errorf("public_url: %w", err)
+	}
+	u, err := url.Parse(c.PublicURL)
+	if err != nil || u.Path != "" || u.Host != strings.ToLower(u.Host) {
+		return fmt.Errorf("public_url: %q must be a scheme and a host in lower case, without a path", c.PublicURL)
+	}
+	if u.Scheme == "http" && c.TLS.Cert != "" {
+		return fmt.Errorf("public_url: %q must be https, since tls is set", c.PublicURL)
 	}
 	return nil
 }

@@ -19,6 +19,7 @@
 package config
 
 import (
+	"net/url"
 	"path/filepath"
 	"time"
 )
@@ -26,9 +27,15 @@ import (
 // Config is the whole file with its defaults filled in and its paths made
 // absolute.
 type Config struct {
-	// Listen is the address that agents call, host:port on a loopback
-	// address. Default 127.0.0.1:8080.
+	// PublicURL is how agents call the gateway: https:// and a DNS name, so that
+	// buckets can stand before it, or an address. Default http:// and Listen.
+	PublicURL string `yaml:"public_url" json:"public_url,omitempty"`
+	// Listen is the address that Envoy listens on, host:port. Without TLS it
+	// must be a loopback address. Default 127.0.0.1:8080.
 	Listen string `yaml:"listen" json:"listen,omitempty"`
+	// TLS is the certificate that agents see. Without it Envoy speaks http, to
+	// agents on this machine or to what ends TLS before it.
+	TLS TLS `yaml:"tls" json:"tls,omitzero"`
 	// Identity says which issuers prove who an agent is. At least one.
 	Identity Identity `yaml:"identity" json:"identity"`
 	// Connections are the AWS accounts, or emulators, that calls go to.
@@ -49,6 +56,16 @@ type Config struct {
 	// File is the path that was read; Digest its SHA-256 in hex.
 	File   string `yaml:"-" json:"-"`
 	Digest string `yaml:"-" json:"-"`
+}
+
+// TLS is a certificate, as PEM files.
+type TLS struct {
+	// Cert is the chain, Key its key. Both or none.
+	Cert string `yaml:"cert" json:"cert,omitempty"`
+	Key  string `yaml:"key" json:"key,omitempty"`
+	// CA is what agents must trust to accept Cert. Default: nothing but what
+	// they trust already.
+	CA string `yaml:"ca" json:"ca,omitempty"`
 }
 
 // Identity lists the issuers that prove who an agent is.
@@ -129,6 +146,11 @@ const (
 // fill sets defaults and makes paths absolute, relative to dir.
 func (c *Config) fill(dir, hostname string) {
 	orDefault(&c.Listen, DefaultListen)
+	scheme := "http://"
+	if c.TLS.Cert != "" {
+		scheme = "https://"
+	}
+	orDefault(&c.PublicURL, scheme+c.Listen)
 	orDefault(&c.State, DefaultState)
 	orDefault(&c.Audit.Dir, filepath.Join(c.State, "log"))
 	orDefault(&c.Audit.Origin, "credence/"+hostname)
@@ -141,6 +163,9 @@ func (c *Config) fill(dir, hostname string) {
 	}
 	for i := range c.Connections {
 		absolute(&c.Connections[i].CA, dir)
+	}
+	for _, path := range []*string{&c.TLS.Cert, &c.TLS.Key, &c.TLS.CA} {
+		absolute(path, dir)
 	}
 	absolute(&c.Policies, dir)
 	absolute(&c.State, dir)
@@ -194,4 +219,13 @@ func (c *Config) Role(name string) (Role, bool) {
 func (c *Config) GatewayARN(r Role) string {
 	conn, _ := c.Connection(r.Connection)
 	return "arn:aws:iam::" + conn.Account + ":role/credence/" + r.Name
+}
+
+// Host is the host of PublicURL, without its port.
+func (c *Config) Host() string {
+	u, err := url.Parse(c.PublicURL)
+	if err != nil {
+		return ""
+	}
+	return u.Hostname()
 }

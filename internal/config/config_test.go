@@ -45,12 +45,12 @@ func TestMinimalFileGetsDefaults(t *testing.T) {
 	got := map[string]string{
 		"listen": c.Listen, "state": c.State, "policies": c.Policies, "log": c.Audit.Dir,
 		"ttl": c.Sessions.TTL.String(), "groups": c.Identity.OIDC[0].GroupsClaim, "life": c.Identity.OIDC[0].MaxTokenLife.String(),
-		"arn": c.GatewayARN(c.Roles[0]),
+		"arn": c.GatewayARN(c.Roles[0]), "url": c.PublicURL, "host": c.Host(),
 	}
 	want := map[string]string{
 		"listen": "127.0.0.1:8080", "state": dir + "/.credence", "policies": dir + "/policies", "log": dir + "/.credence/log",
 		"ttl": "1h0m0s", "groups": "groups", "life": "1h0m0s",
-		"arn": "arn:aws:iam::111122223333:role/credence/reader",
+		"arn": "arn:aws:iam::111122223333:role/credence/reader", "url": "http://127.0.0.1:8080", "host": "127.0.0.1",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -75,6 +75,13 @@ func TestBadFiles(t *testing.T) {
 		"no audience":         {"[credence]", "[]", "identity.oidc corp: audience is empty"},
 		"bad name":            {"name: corp", "name: Corp!", `identity.oidc: the name "Corp!" must be`},
 		"open listener":       {"identity:", "listen: 0.0.0.0:8080\nidentity:", "listen: 0.0.0.0:8080 is not a loopback address"},
+		"http for all":        {"identity:", "public_url: http://gw.example.internal\nidentity:", `public_url: "http://gw.example.internal" must be https`},
+		"URL with a path":     {"identity:", "public_url: https://gw.example.internal/aws\nidentity:", "without a path"},
+		"URL with a slash":    {"identity:", "public_url: https://gw.example.internal/\nidentity:", "without a path"},
+		"URL in upper case":   {"identity:", "public_url: https://GW.example.internal\nidentity:", "in lower case"},
+		"http with TLS":       {"identity:", "public_url: http://127.0.0.1\ntls: {cert: credence.yaml, key: credence.yaml}\nidentity:", "must be https, since tls is set"},
+		"TLS without a key":   {"identity:", "tls: {cert: credence.yaml}\nidentity:", "tls: cert and key belong together"},
+		"TLS without a file":  {"identity:", "tls: {cert: none.pem, key: credence.yaml}\nidentity:", "tls.cert: "},
 		"bad listener":        {"identity:", "listen: here\nidentity:", `listen: "here" is not an address and port`},
 		"short sessions":      {"identity:", "sessions: {ttl: 1m}\nidentity:", "sessions.ttl: 1m0s is not between 15m and 12h"},
 		"no duration":         {"identity:", "sessions: {ttl: soon}\nidentity:", `line 1: "soon" is no duration`},
@@ -120,4 +127,16 @@ func FuzzParse(f *testing.F) {
 			panic("want a configuration or an error")
 		}
 	})
+}
+
+// TestTLSOpensTheListener: with TLS agents may come from elsewhere.
+func TestTLSOpensTheListener(t *testing.T) {
+	path := write(t, "listen: 0.0.0.0:8443\npublic_url: https://gw.example.internal:8443\ntls: {cert: credence.yaml, key: credence.yaml, ca: credence.yaml}\n"+minimal)
+	c, err := config.Load(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.TLS.Cert != path || c.TLS.CA != path || c.Host() != "gw.example.internal" {
+		t.Errorf("%+v %s", c.TLS, c.Host())
+	}
 }
