@@ -54,7 +54,7 @@ type Config struct {
 	// Role finds a role by credence's name.
 	Role func(name string) (RoleInfo, bool)
 	// Upstream says where a service's calls go: awsapi.Directory.Upstream.
-	Upstream func(connection, service, region string) (awsapi.Upstream, awsapi.SigningScope, error)
+	Upstream func(connection, service, region, hostPrefix string) (awsapi.Upstream, awsapi.SigningScope, error)
 	// Decide decides by policy: policies.Engine.Decide.
 	Decide func(policies.Facts) policies.Decision
 	// Confirm makes sure that a credential is at hand: mint.Mint.Confirm.
@@ -63,6 +63,9 @@ type Config struct {
 	Append func(context.Context, *audit.Event) (audit.Index, error)
 	// Give seals a grant: grant.Grants.Give.
 	Give func(grant.Grant) (string, error)
+	// Hosts are the gateway's own DNS names, before which a bucket or an
+	// operation's prefix may stand: awsapi.Where.Hosts.
+	Hosts []string
 	// PublicURL is how agents call the gateway, when something before Envoy
 	// ends their TLS. Default: as their requests say.
 	PublicURL string

@@ -86,12 +86,13 @@ func (c *call) understand(context.Context) error {
 	var err error
 	c.aws, err = c.cfg.Catalog.Identify(c.r, c.body, awsapi.Where{
 		Service: c.signature.Scope.Service, Region: c.signature.Scope.Region, Partition: c.role.Partition, Account: c.role.Account,
+		Hosts: c.cfg.Hosts,
 	})
 	if err != nil {
 		return err
 	}
 	c.shape = awsapi.Shape{Protocol: c.aws.Protocol, Service: c.aws.Service, NoBody: c.r.Method == http.MethodHead}
-	c.upstream, c.scope, err = c.cfg.Upstream(c.role.Connection, c.aws.Service, c.aws.Region)
+	c.upstream, c.scope, err = c.cfg.Upstream(c.role.Connection, c.aws.Service, c.aws.Region, c.aws.HostPrefix)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package extauthz_test
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"strings"
 	"testing"
 
 	"github.com/credence-gateway/credence/extauthz"
@@ -49,6 +50,42 @@ func TestNames(t *testing.T) {
 			}
 			if got, err := rewrite.Apply([]byte(tt.ask.body), edits); err != nil || string(got) != tt.sent {
 				t.Errorf("AWS would see %s (%v)", got, err)
+			}
+		})
+	}
+}
+
+// TestVirtualHost: the bucket in the host is the bucket of the decision and of
+// the path that AWS sees.
+func TestVirtualHost(t *testing.T) {
+	for name, tt := range map[string]struct {
+		host, url string
+		prefix    string
+		refused   string // a part of the message
+	}{
+		"path style":        {host: "gw.example.internal", url: "/reports/2026/q3.csv"},
+		"virtual host":      {host: "reports.gw.example.internal:8443", url: "/2026/q3.csv", prefix: "/reports"},
+		"another bucket":    {host: "secrets.gw.example.internal", url: "/2026/q3.csv", refused: "s3:GetObject on arn:aws:s3:::secrets/2026/q3.csv"},
+		"bucket in both":    {host: "reports.gw.example.internal", url: "/reports/2026/q3.csv", refused: "arn:aws:s3:::reports/reports/2026/q3.csv"},
+		"a stranger's name": {host: "reports.evil.example", url: "/2026/q3.csv", refused: "does not go by the name"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := newUnit(t, func(c *extauthz.Config) { c.Hosts = []string{"gw.example.internal"} })
+			keys := u.login(nil)
+			a := get(tt.url)
+			a.host = tt.host
+			x := u.admit(keys, a)
+			if tt.refused != "" {
+				if x.Grant != "" || !strings.Contains(string(x.Refusal.Body), tt.refused) {
+					t.Errorf("granted %q, or refused by %s", x.Grant, x.Refusal.Body)
+				}
+				return
+			}
+			if x.Grant == "" {
+				t.Fatalf("refused: %s", x.Refusal.Body)
+			}
+			if g := u.redeem(keys, a, x); g.PathPrefix != tt.prefix || g.Authority != "s3.us-east-1.amazonaws.com" {
+				t.Errorf("granted %+v", g)
 			}
 		})
 	}

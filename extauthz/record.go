@@ -53,7 +53,7 @@ func (c *call) grant(event string, class grant.Class) grant.Grant {
 		Service: c.aws.Service, Operation: c.aws.Operation, Protocol: string(c.aws.Protocol),
 		SignService: c.scope.Service, SignRegion: c.scope.Region, Authority: c.upstream.Authority,
 		PayloadHash: c.payload, BodySeen: c.body.Seen, BodyLength: length, Record: record,
-		Edits: c.edits, Origin: c.origin,
+		Edits: c.edits, Origin: c.origin, PathPrefix: c.aws.PathPrefix,
 	}
 }
 

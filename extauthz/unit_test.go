@@ -151,7 +151,7 @@ type ask struct {
 	headers                            map[string]string
 	hash                               string // x-amz-content-sha256; "" leaves the header out outside S3
 	unseen                             bool   // the body was left to stream
-	source                             string
+	source, host                       string
 }
 
 func get(url string) ask { return ask{method: "GET", url: url, service: "s3"} }
@@ -180,7 +180,10 @@ func (u *unit) sign(k session.Keys, a ask) (*wire.Request, awsapi.Body) {
 	u.Helper()
 	sum := sha256.Sum256([]byte(a.body))
 	digest := hex.EncodeToString(sum[:])
-	h := must(http.NewRequest(a.method, "http://127.0.0.1:8080"+a.url, bytes.NewReader([]byte(a.body))))
+	if a.host == "" {
+		a.host = "127.0.0.1:8080"
+	}
+	h := must(http.NewRequest(a.method, "http://"+a.host+a.url, bytes.NewReader([]byte(a.body))))
 	for name, value := range a.headers {
 		h.Header.Set(name, value)
 	}

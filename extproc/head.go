@@ -25,7 +25,7 @@ func (c *Config) sign(r *wire.Request, g *grant.Grant) (envoymsg.Mutation, error
 	if err != nil {
 		return envoymsg.Mutation{}, err
 	}
-	out := wire.Request{Method: r.Method, Scheme: r.Scheme, Authority: g.Authority, Target: g.Bucket + sigv4.PlainTarget(r), Headers: allowed(r.Headers)}
+	out := wire.Request{Method: r.Method, Scheme: r.Scheme, Authority: g.Authority, Target: g.PathPrefix + sigv4.PlainTarget(r), Headers: allowed(r.Headers)}
 	if g.Origin != "" { // the answer will be read
 		out.Headers = slices.DeleteFunc(out.Headers, func(h wire.Header) bool { return h.Name == "accept-encoding" })
 	}

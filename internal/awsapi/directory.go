@@ -130,9 +130,10 @@ func parseEndpoint(raw string) (Upstream, error) {
 // Upstream returns where calls of a service (catalog id) in a region go, and
 // the scope that they are signed with. A service with one host for its
 // partition takes that host's signing region beside the connection's own
-// regions, and is signed for it. The error matches ErrConnection, ErrService
-// or ErrRegion.
-func (d *Directory) Upstream(name, service, region string) (Upstream, SigningScope, error) {
+// regions, and is signed for it. hostPrefix is Call.HostPrefix, which stands
+// before AWS's own hosts and never before a connection's endpoint. The error
+// matches ErrConnection, ErrService or ErrRegion.
+func (d *Directory) Upstream(name, service, region, hostPrefix string) (Upstream, SigningScope, error) {
 	c := d.connections[name]
 	if c == nil {
 		return Upstream{}, SigningScope{}, fmt.Errorf("%w: %q", ErrConnection, name)
@@ -155,14 +156,26 @@ func (d *Directory) Upstream(name, service, region string) (Upstream, SigningSco
 	if rule.SigningName != "" {
 		scope.Service = rule.SigningName
 	}
-	host := strings.ReplaceAll(rule.Host, "{region}", region)
-	up := Upstream{Authority: host, Host: host, Port: 443, TLS: true}
 	if c.endpoint != nil {
-		up = *c.endpoint
+		up := *c.endpoint
+		up.Cluster = clusterName(name, "", service, scope.Region)
+		return up, scope, nil
 	}
-	up.Cluster = name + "/" + service + "." + scope.Region
-	return up, scope, nil
+	host := hostPrefix + strings.ReplaceAll(rule.Host, "{region}", region)
+	return Upstream{Cluster: clusterName(name, hostPrefix, service, scope.Region), Authority: host, Host: host, Port: 443, TLS: true}, scope, nil
 }
+
+// clusterName is "<connection>/<service>.<region>", or with a prefix of the host
+// "<connection>/<prefix>|<service>.<region>".
+func clusterName(connection, hostPrefix, service, region string) string {
+	if hostPrefix != "" {
+		hostPrefix += "|"
+	}
+	return connection + "/" + hostPrefix + service + "." + region
+}
+
+// hostPrefixForm is one or two DNS labels, the last ended by "." or "-".
+var hostPrefixForm = regexp.MustCompile(`^(?:[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?[.-]){1,2}$`)
 
 // rule returns the endpoint rule for a region of a partition.
 func (s *service) rule(partition, region string) (model.EndpointException, bool) {
@@ -183,10 +196,14 @@ func (s *service) rule(partition, region string) (model.EndpointException, bool)
 // ByCluster returns the upstream of a cluster name that Upstream gave.
 func (d *Directory) ByCluster(name string) (Upstream, bool) {
 	connection, rest, ok := strings.Cut(name, "/")
-	i := strings.LastIndexByte(rest, '.')
-	if !ok || i < 0 {
+	prefix, plain, prefixed := strings.Cut(rest, "|")
+	if !prefixed {
+		prefix, plain = "", rest
+	}
+	i := strings.LastIndexByte(plain, '.')
+	if !ok || i < 0 || prefixed && !hostPrefixForm.MatchString(prefix) {
 		return Upstream{}, false
 	}
-	up, _, err := d.Upstream(connection, rest[:i], rest[i+1:])
+	up, _, err := d.Upstream(connection, plain[:i], plain[i+1:], prefix)
 	return up, err == nil && up.Cluster == name
 }

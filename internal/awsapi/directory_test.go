@@ -55,7 +55,7 @@ func TestUpstream(t *testing.T) {
 		{"prod", "nosuch", "eu-west-1", awsapi.Upstream{}, awsapi.SigningScope{}, awsapi.ErrService},
 		{"nosuch", "s3", "eu-west-1", awsapi.Upstream{}, awsapi.SigningScope{}, awsapi.ErrConnection},
 	} {
-		up, scope, err := d.Upstream(test.connection, test.service, test.region)
+		up, scope, err := d.Upstream(test.connection, test.service, test.region, "")
 		if !errors.Is(err, test.err) || scope != test.scope {
 			t.Errorf("%s %s %s: scope %v, error %v", test.connection, test.service, test.region, scope, err)
 		}
@@ -67,6 +67,36 @@ func TestUpstream(t *testing.T) {
 		}
 	}
 	for _, name := range []string{"", "prod", "prod/s3", "prod/s3.us-east-1", "prod/iam.eu-west-1", "prod/s3.eu-west-1.x", "x/s3.eu-west-1"} {
+		if up, ok := d.ByCluster(name); ok {
+			t.Errorf("cluster %q exists: %v", name, up)
+		}
+	}
+}
+
+// TestHostPrefix: an operation's prefix stands before AWS's hosts, in a cluster
+// of its own, and never before a connection's endpoint.
+func TestHostPrefix(t *testing.T) {
+	d := directory(t,
+		awsapi.Connection{Name: "prod", Account: account, Regions: []string{"eu-west-1"}},
+		awsapi.Connection{Name: "emu", Account: account, Regions: []string{"us-east-1"}, Endpoint: "http://127.0.0.1:5000"},
+	)
+	for _, test := range []struct{ connection, service, region, prefix, cluster, host string }{
+		{"prod", "servicediscovery", "eu-west-1", "data-", "prod/data-|servicediscovery.eu-west-1", "data-servicediscovery.eu-west-1.amazonaws.com"},
+		{"prod", "s3control", "eu-west-1", account + ".", "prod/" + account + ".|s3control.eu-west-1", account + ".s3-control.eu-west-1.amazonaws.com"},
+		{"emu", "servicediscovery", "us-east-1", "data-", "emu/servicediscovery.us-east-1", "127.0.0.1"},
+	} {
+		up, _, err := d.Upstream(test.connection, test.service, test.region, test.prefix)
+		if err != nil || up.Cluster != test.cluster || up.Host != test.host {
+			t.Errorf("%s %s: %+v, %v", test.service, test.prefix, up, err)
+		}
+		if found, ok := d.ByCluster(up.Cluster); !ok || found != up {
+			t.Errorf("by cluster %q: %v %v", up.Cluster, found, ok)
+		}
+	}
+	for _, name := range []string{
+		"prod/|servicediscovery.eu-west-1", "prod/data|servicediscovery.eu-west-1", "prod/evil.example/|s3.eu-west-1", "prod/a.b.c.|s3.eu-west-1",
+		"prod/data-|data-|s3.eu-west-1", "prod/-.|s3.eu-west-1", "prod/a@.|s3.eu-west-1", "emu/data-|servicediscovery.us-east-1",
+	} {
 		if up, ok := d.ByCluster(name); ok {
 			t.Errorf("cluster %q exists: %v", name, up)
 		}
@@ -114,7 +144,7 @@ func TestEndpoints(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		up, scope, err := d.Upstream("c", w.Service, w.Region)
+		up, scope, err := d.Upstream("c", w.Service, w.Region, "")
 		if err != nil || up.Host != w.Host || scope.Service != w.SigningName || scope.Region != w.SigningRegion {
 			t.Errorf("%s in %s: %s %v %v, botocore says %s %s %s", w.Service, w.Region, up.Host, scope, err, w.Host, w.SigningName, w.SigningRegion)
 		}

@@ -130,7 +130,7 @@ type Shape struct {
 
 // Upstream is where a call goes: the Envoy cluster and what it connects to.
 type Upstream struct {
-	Cluster   string // "<connection>/<service>.<region>"
+	Cluster   string // "<connection>/<service>.<region>", with a host prefix "<connection>/<prefix>|<service>.<region>"
 	Authority string // Host header sent upstream, host[:port]
 	Host      string
 	Port      uint16

@@ -30,7 +30,7 @@ func (g *Grant) texts() [17]*string {
 	return [...]*string{
 		&g.CallID, &g.EventID, &g.Session, (*string)(&g.Class), &g.Route, &g.Credential, &g.Service, &g.Operation,
 		&g.Protocol, &g.SignService, &g.SignRegion, &g.Authority, &g.PayloadHash, &g.Record,
-		&g.Edits, &g.Origin, &g.Bucket,
+		&g.Edits, &g.Origin, &g.PathPrefix,
 	}
 }
 

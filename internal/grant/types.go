@@ -35,5 +35,5 @@ type Grant struct {
 	Record      string // "meta" or "full"
 	Edits       string // rewrite.Encode: what changes the request's body into the one that PayloadHash is of
 	Origin      string // rewrite: the agent's name for the gateway, to put into the answer; "" leaves the answer alone
-	Bucket      string // "/bucket", which the agent named in its Host, to stand before the target; "" when the path says all
+	PathPrefix  string // "/bucket", which the agent named in its Host, to stand before the target; "" when the path says all
 }
