@@ -22,6 +22,7 @@ var levels = map[string]int{
 	"internal/wire": 0, "internal/identity": 0, "internal/secret": 0, "internal/nearest": 0, "internal/config": 0,
 	"internal/sigv4": 1, "internal/awsapi": 1, "internal/envoymsg": 1, "internal/session": 1, "internal/audit": 1, "internal/bodies": 1,
 	"policies": 2, "internal/login": 2, "internal/devissuer": 2, "internal/mint": 2, "internal/grant": 2, "internal/replay": 2,
+	"internal/ca":      1,
 	"internal/rewrite": 2,
 	"internal/refuse":  3,
 	"extauthz":         4, "extproc": 4, "xds": 4, "envoy": 4,
@@ -42,6 +43,7 @@ var only = map[string][]string{
 	"github.com/envoyproxy/go-control-plane/pkg":                    {"xds"},
 	"github.com/envoyproxy/go-control-plane/envoy/service/auth":     {"internal/envoymsg", "extauthz"},
 	"github.com/envoyproxy/go-control-plane/envoy/service/ext_proc": {"internal/envoymsg", "extproc"},
+	"software.sslmate.com/src/go-pkcs12":                            {"internal/ca"},
 	"github.com/spf13/cobra":                                        {"cmd/credence"},
 	"go.yaml.in/yaml":                                               {"internal/config", "internal/awsapi"},
 }

@@ -9,15 +9,18 @@ import (
 	"os"
 	"path/filepath"
 	"text/template"
+	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/credence-gateway/credence/internal/ca"
 	"github.com/credence-gateway/credence/internal/config"
 )
 
 // setup is what `init` asks: enough for a first file that works.
 type setup struct {
 	Listen   string
+	Public   string
 	Account  string
 	Region   string
 	RoleARN  string
@@ -32,6 +35,7 @@ func newInit() *cobra.Command {
 		Use:   "init",
 		Short: "Write a first configuration, keys and starter policies here",
 		Example: `  credence init --emulator http://127.0.0.1:5000
+  credence init --emulator http://127.0.0.1:5000 --public-url https://gw.example.internal:8443 --listen 0.0.0.0:8443
   credence init --issuer https://login.example.com --account 111122223333 --role-arn arn:aws:iam::111122223333:role/credence-agent`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
@@ -40,6 +44,7 @@ func newInit() *cobra.Command {
 	}
 	f := c.Flags()
 	f.StringVar(&s.Listen, "listen", config.DefaultListen, "address that agents call")
+	f.StringVar(&s.Public, "public-url", "", "https URL that agents call; a CA and a certificate are made for it")
 	f.StringVar(&s.Emulator, "emulator", "", "URL of an AWS emulator such as moto, in place of AWS")
 	f.StringVar(&s.Account, "account", "123456789012", "AWS account")
 	f.StringVar(&s.Region, "region", "us-east-1", "AWS region")
@@ -59,6 +64,9 @@ func initialise(c *cobra.Command, path string, s setup) error {
 	dir := filepath.Dir(path)
 	text, err := s.render()
 	if err != nil {
+		return err
+	}
+	if err := s.certify(dir); err != nil {
 		return err
 	}
 	if err := writeNew(path, text); err != nil {
@@ -84,6 +92,9 @@ func (s *setup) complete() error {
 	if s.Issuer == "" {
 		s.Issuer = devIssuerURL
 	}
+	if u, err := url.Parse(s.Public); s.Public != "" && (err != nil || u.Scheme != "https" || u.Hostname() == "" || u.Path != "") {
+		return fmt.Errorf("--public-url: %q is not a URL such as https://gw.example.internal", s.Public)
+	}
 	if s.Emulator != "" {
 		if u, err := url.Parse(s.Emulator); err != nil || u.Host == "" {
 			return fmt.Errorf("--emulator: %q is not a URL such as http://127.0.0.1:5000", s.Emulator)
@@ -92,12 +103,28 @@ func (s *setup) complete() error {
 	return nil
 }
 
+// certify makes a CA for the public URL's host, and its certificate.
+func (s setup) certify(dir string) error {
+	if s.Public == "" {
+		return nil
+	}
+	u, err := url.Parse(s.Public)
+	if err != nil {
+		return err
+	}
+	return ca.Create(filepath.Join(dir, config.DefaultState, "ca"), u.Hostname(), time.Now())
+}
+
 // devIssuerURL is where `up --dev` serves its issuer unless the file says
 // otherwise.
 const devIssuerURL = "http://127.0.0.1:8181"
 
-var firstFile = template.Must(template.New("credence.yaml").Parse(`# Agents call http://{{.Listen}}; what they may do is in ./policies.
+var firstFile = template.Must(template.New("credence.yaml").Parse(`# Agents call {{or .Public (print "http://" .Listen)}}; what they may do is in ./policies.
 listen: {{.Listen}}
+{{- if .Public}}
+public_url: {{.Public}}
+tls: {cert: .credence/ca/server.pem, key: .credence/ca/server-key.pem, ca: .credence/ca/ca.pem}
+{{- end}}
 identity:
   oidc: # who proves what an agent is
     - {name: {{.Alias}}, issuer: "{{.Issuer}}", audience: [{{.Audience}}]}

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/http"
@@ -62,25 +64,28 @@ func runAgent(ctx context.Context, path string, a agentFlags, args []string) err
 // agentEnvironment waits for the gateway and its token, then returns its URL
 // and the whole environment of the agent's command.
 func agentEnvironment(ctx context.Context, path string, a agentFlags) (string, []string, error) {
-	var vars []variable
+	var g guide
 	err := wait(ctx, func() error {
 		var err error
-		if vars, err = a.environment(path); err != nil {
+		if g, err = a.environment(path, ""); err != nil {
 			return err
 		}
-		return answers(ctx, vars[0].value)
+		return g.answers(ctx)
 	})
 	if err != nil {
 		return "", nil, err
 	}
 	env := withoutKeys(os.Environ())
-	for _, v := range vars {
+	for _, v := range g.vars {
+		if own := os.Getenv(v.name); v.name == "JAVA_TOOL_OPTIONS" && own != "" && !strings.Contains(own, v.value) {
+			v.value = own + " " + v.value
+		}
 		env = append(env, v.name+"="+v.value)
 	}
 	// A name of its own makes each run a session of its own, also for the AWS
 	// CLI, which keeps keys on disk by role and name.
 	env = append(env, fmt.Sprintf("AWS_ROLE_SESSION_NAME=run-%d-%d", time.Now().Unix(), os.Getpid()))
-	return vars[0].value, env, nil
+	return g.url, env, nil
 }
 
 // errNotYet marks a condition that a gateway that is still starting will mend.
@@ -107,22 +112,38 @@ func wait(ctx context.Context, f func() error) error {
 	}
 }
 
+// answers asks the gateway as an agent would.
+func (g guide) answers(ctx context.Context) error {
+	trust := &tls.Config{}
+	if g.ca != "" {
+		text, err := os.ReadFile(g.ca)
+		if err != nil {
+			return err
+		}
+		if trust.RootCAs, err = x509.SystemCertPool(); err != nil {
+			trust.RootCAs = x509.NewCertPool()
+		}
+		trust.RootCAs.AppendCertsFromPEM(text)
+	}
+	return answers(ctx, g.url, &http.Transport{DisableKeepAlives: true, TLSClientConfig: trust})
+}
+
 // answers asks the gateway's credentials door, which refuses strangers but
 // answers them.
-func answers(ctx context.Context, url string) error {
+func answers(ctx context.Context, url string, by *http.Transport) error {
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/v1/credentials", http.NoBody)
 	if err != nil {
 		return err
 	}
-	client := http.Client{Timeout: 2 * time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
+	client := http.Client{Timeout: 2 * time.Second, Transport: by}
 	resp, err := client.Do(req)
-	if err != nil || resp.StatusCode >= http.StatusInternalServerError {
-		if resp != nil {
-			_ = resp.Body.Close()
-		}
+	if err != nil {
+		return fmt.Errorf("%w at %s: start one with `credence up` (%v)", errNotYet, url, errors.Unwrap(err))
+	}
+	if err := resp.Body.Close(); err != nil || resp.StatusCode >= http.StatusInternalServerError {
 		return fmt.Errorf("%w at %s: start one with `credence up`", errNotYet, url)
 	}
-	return resp.Body.Close()
+	return nil
 }
 
 // withoutKeys drops what would let an SDK use other credentials or leave the
@@ -131,7 +152,7 @@ func withoutKeys(env []string) []string {
 	drop := []string{
 		"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_SECURITY_TOKEN", "AWS_CREDENTIAL_EXPIRATION",
 		"AWS_PROFILE", "AWS_DEFAULT_PROFILE", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
-		"AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_ROLE_SESSION_NAME",
+		"AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", "AWS_ROLE_SESSION_NAME",
 		"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS",
 	}
 	return slices.DeleteFunc(slices.Clone(env), func(v string) bool {

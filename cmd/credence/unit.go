@@ -192,12 +192,21 @@ func (u *unit) openGate() error {
 	u.gate, err = extauthz.New(extauthz.Config{
 		Open: u.keeper.Open, Catalog: u.catalog, Role: u.role, Upstream: u.directory.Upstream, Decide: u.engine.Decide,
 		Confirm: u.mint.Confirm, Append: u.log.Append, Give: u.grants.Give, Keys: u.keys,
+		PublicURL: u.cfg.PublicURL, Hosts: hosts(u.cfg),
 		Fault: func(err error) { u.zlog.Error().Err(err).Msg("a call was refused by a fault") },
 	})
 	if err != nil {
 		return err
 	}
 	u.authz = extauthz.NewServer(u.gate)
+	return nil
+}
+
+// hosts are the DNS names that the gateway goes by.
+func hosts(cfg *config.Config) []string {
+	if name := dnsName(cfg); name != "" {
+		return []string{name}
+	}
 	return nil
 }
 
@@ -286,7 +295,7 @@ func (u *unit) envoyConfig(sockets string) (xds.Config, error) {
 		return xds.Config{}, err
 	}
 	return xds.Config{
-		Listen: []xds.Listener{{Address: listen}}, Services: u.services(), Resolve: u.resolve, CAs: cas,
+		Listen: []xds.Listener{{Address: listen, CertFile: u.cfg.TLS.Cert, KeyFile: u.cfg.TLS.Key}}, Services: u.services(), Resolve: u.resolve, CAs: cas,
 		Authz: socket(sockets, "authz"), Proc: socket(sockets, "proc"), Login: socket(sockets, "login"),
 	}, nil
 }

@@ -88,7 +88,8 @@ func Create(dir, host string, now time.Time) error {
 
 // authority is the CA's certificate to be.
 func authority(host string, now time.Time) *x509.Certificate {
-	t := template("credence CA for "+host, now, caLife)
+	t := template("credence", now, caLife)
+	t.Subject.CommonName = "credence CA for " + host
 	t.IsCA, t.BasicConstraintsValid, t.MaxPathLenZero = true, true, true
 	t.KeyUsage = x509.KeyUsageCertSign | x509.KeyUsageCRLSign
 	t.PermittedDNSDomainsCritical = true
@@ -129,7 +130,7 @@ func issue(dir, host string, now time.Time) error {
 	if err != nil {
 		return err
 	}
-	t := template(host, now, serverLife)
+	t := template("credence", now, serverLife)
 	t.KeyUsage, t.ExtKeyUsage = x509.KeyUsageDigitalSignature, []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth}
 	if ip := net.ParseIP(host); ip != nil {
 		t.IPAddresses = []net.IP{ip}
@@ -156,12 +157,17 @@ func Renew(dir string, now time.Time) (bool, error) {
 	if cert.NotAfter.Sub(now) > renewal {
 		return false, nil
 	}
-	return true, issue(dir, cert.Subject.CommonName, now)
+	if len(cert.DNSNames) == 0 {
+		return true, issue(dir, cert.IPAddresses[0].String(), now)
+	}
+	return true, issue(dir, cert.DNSNames[0], now)
 }
 
-func template(name string, now time.Time, life time.Duration) *x509.Certificate {
+// template has no common name but that of a CA: OpenSSL takes one that looks
+// like a host for a DNS name, which a constraint may exclude.
+func template(organization string, now time.Time, life time.Duration) *x509.Certificate {
 	return &x509.Certificate{
-		Subject: pkix.Name{CommonName: name}, NotBefore: now.Add(-backdate), NotAfter: now.Add(life),
+		Subject: pkix.Name{Organization: []string{organization}}, NotBefore: now.Add(-backdate), NotAfter: now.Add(life),
 	}
 }
 

@@ -8,7 +8,9 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"testing"
 	"time"
 
@@ -85,6 +87,24 @@ func TestAddress(t *testing.T) {
 		}
 		if err := verify(t, dir, "127.0.0.2", now); err == nil {
 			t.Errorf("%s is good for another address", address)
+		}
+	}
+}
+
+// TestOpenSSL: what Python, Node.js, curl and others verify with agrees.
+func TestOpenSSL(t *testing.T) {
+	openssl, err := exec.LookPath("openssl")
+	if err != nil {
+		t.Skip("there is no openssl to ask")
+	}
+	for host, flag := range map[string]string{host: "-verify_hostname", "127.0.0.1": "-verify_ip"} {
+		dir := create(t, host)
+		for name, good := range map[string]bool{host: true, "8.8.8.8": false} {
+			cmd := exec.CommandContext(t.Context(), openssl, "verify", "-attime", strconv.FormatInt(now.Unix(), 10),
+				"-CAfile", filepath.Join(dir, "ca.pem"), flag, name, filepath.Join(dir, "server.pem"))
+			if out, err := cmd.CombinedOutput(); (err == nil) != good {
+				t.Errorf("%s: %v\n%s", name, err, out)
+			}
 		}
 	}
 }
