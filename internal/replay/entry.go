@@ -141,3 +141,17 @@ func (e *Entry) Service() string {
 
 // IsCall reports whether the entry is a call, allowed or not.
 func (e *Entry) IsCall() bool { return e.Type == callBegin || e.Type == "decision.deny" }
+
+// Moment reads a time as people write it: RFC 3339, a date, or a duration back
+// from now such as "24h".
+func Moment(text string, now time.Time) (time.Time, error) {
+	if d, err := time.ParseDuration(text); err == nil {
+		return now.Add(-d), nil
+	}
+	for _, form := range []string{time.RFC3339, time.DateOnly} {
+		if t, err := time.Parse(form, text); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, fmt.Errorf("%q is no time: write 2026-11-25, 2026-11-25T10:00:00Z or 24h", text)
+}

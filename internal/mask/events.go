@@ -1,0 +1,376 @@
+package mask
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/binary"
+	"hash/crc32"
+	"strings"
+)
+
+// eventStream masks AWS event streams, message by message
+// (application/vnd.amazon.eventstream; "Event Stream Encoding" in Amazon
+// Transcribe's developer guide). Text that one event begins and the next goes
+// on with (a model's answer) is looked at as one: events are held until a word
+// has ended.
+type eventStream struct {
+	holder
+	leaves
+	opts Options
+	held []event
+	size int // bytes of text in what is held
+}
+
+// event is a message that is held.
+type event struct {
+	headers []byte
+	payload []byte
+	format  Format
+	texts   []piece // of JSON payloads
+}
+
+// piece is a text of an event: where it stands and what it says.
+type piece struct {
+	path string
+	text []byte
+}
+
+const (
+	preludeSize = 12
+	crcSize     = 4
+	maxMessage  = 16 << 20
+	maxEvents   = 256
+)
+
+func newEvents(m *Mask, o Options, counts Counts) *eventStream {
+	if o.Inner == "" {
+		o.Inner = JSON
+	}
+	return &eventStream{leaves: leaves{m: m, counts: counts}, opts: o}
+}
+
+// Counts implements Stream.
+func (e *eventStream) Counts() Counts { return e.counts }
+
+// Append implements Stream.
+func (e *eventStream) Append(dst, p []byte) ([]byte, error) {
+	if e.fail != nil {
+		return dst, e.fail
+	}
+	e.feed(p)
+	dst, err := e.scan(dst)
+	return dst, e.check(err)
+}
+
+// Finish implements Stream.
+func (e *eventStream) Finish(dst []byte) ([]byte, error) {
+	if e.fail != nil {
+		return dst, e.fail
+	}
+	var err error
+	if len(e.rest()) > 0 {
+		err = ErrFormat
+	} else {
+		dst, err = e.flush(dst)
+	}
+	return dst, e.check(err)
+}
+
+func (e *eventStream) scan(dst []byte) ([]byte, error) {
+	for {
+		s := e.rest()
+		if len(s) < preludeSize {
+			return dst, nil
+		}
+		total, headers := binary.BigEndian.Uint32(s), binary.BigEndian.Uint32(s[4:])
+		if crc32.ChecksumIEEE(s[:8]) != binary.BigEndian.Uint32(s[8:]) || total < preludeSize+crcSize || headers > total-preludeSize-crcSize {
+			return dst, ErrFormat
+		}
+		if total > maxMessage || total > maxHeld {
+			return dst, ErrBound
+		}
+		if len(s) < int(total) {
+			return dst, nil
+		}
+		m := s[:total]
+		if crc32.ChecksumIEEE(m[:total-crcSize]) != binary.BigEndian.Uint32(m[total-crcSize:]) {
+			return dst, ErrFormat
+		}
+		var err error
+		if dst, err = e.message(dst, m[preludeSize:preludeSize+headers], m[preludeSize+headers:total-crcSize]); err != nil {
+			return dst, err
+		}
+		e.at += int(total)
+	}
+}
+
+// message masks an event by itself and holds it, or writes it with what was
+// held when its text has come to the end of a word.
+func (e *eventStream) message(dst, headers, payload []byte) ([]byte, error) {
+	headers, kind, err := e.headers(headers)
+	if err != nil {
+		return dst, err
+	}
+	ev := event{headers: headers, format: formatOf(kind, e.opts.Inner)}
+	if ev.payload, err = e.payload(ev.format, payload); err != nil {
+		return dst, err
+	}
+	if ev.format == JSON && len(e.m.detectors) > 0 {
+		if ev.texts, err = texts(ev.payload); err != nil {
+			return dst, err
+		}
+	}
+	e.held = append(e.held, ev)
+	for _, t := range ev.texts {
+		e.size += len(t.text)
+	}
+	if e.open(ev.texts) {
+		if e.size > maxHeld/4 || len(e.held) > maxEvents {
+			return dst, ErrBound
+		}
+		return dst, nil
+	}
+	return e.flush(dst)
+}
+
+// open reports whether a text ends within a word, so that the next event may go
+// on with it.
+func (e *eventStream) open(list []piece) bool {
+	for _, t := range list {
+		if n := len(t.text); n > 0 && !wordEnd[t.text[n-1]] && growing(t.path) {
+			return true
+		}
+	}
+	return false
+}
+
+// wordEnd are bytes behind which no secret goes on.
+var wordEnd = classOf("\t\r\n,;!?\"'()[]{}<>|")
+
+// growing holds for texts that events tell in parts.
+func growing(path string) bool {
+	name := strings.ToLower(path[strings.LastIndexByte(path, '.')+1:])
+	for _, n := range [...]string{"text", "bytes", "partial_json", "input", "content", "completion", "outputtext", "generation", "delta", "reasoning", "thinking", "payload", "message"} {
+		if name == n {
+			return true
+		}
+	}
+	return false
+}
+
+// flush writes what is held, with what detectors find across events masked.
+func (e *eventStream) flush(dst []byte) ([]byte, error) {
+	if len(e.held) > 1 {
+		if err := e.across(); err != nil {
+			return dst, err
+		}
+	}
+	for i := range e.held {
+		dst = appendMessage(dst, e.held[i].headers, e.held[i].payload)
+	}
+	e.held, e.size = e.held[:0], 0
+	return dst, nil
+}
+
+// across masks what goes over the borders of events.
+func (e *eventStream) across() error {
+	joined, order := map[string][]byte{}, []string(nil)
+	for i := range e.held {
+		for _, t := range e.held[i].texts {
+			if _, known := joined[t.path]; !known {
+				order = append(order, t.path)
+			}
+			joined[t.path] = append(joined[t.path], t.text...)
+		}
+	}
+	for _, path := range order {
+		spans := e.find(joined[path])
+		if len(spans) == 0 {
+			continue
+		}
+		for _, s := range spans {
+			e.count(s.d.name)
+			if s.d.action == Block {
+				return ErrBlocked
+			}
+		}
+		if err := e.spread(path, append([]span(nil), spans...)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// spread takes spans of a joined text out of the events' parts: the marker
+// stands where a span begins.
+func (e *eventStream) spread(path string, spans []span) error {
+	base := 0
+	for i := range e.held {
+		ev := &e.held[i]
+		n := 0
+		edit := func(p string, text []byte) ([]byte, bool) {
+			if p != path {
+				return text, false
+			}
+			out, changed := without(text, base+n, spans)
+			n += len(text)
+			return out, changed
+		}
+		out, err := edited(ev.payload, edit)
+		if err != nil {
+			return err
+		}
+		ev.payload = out
+		base += n
+	}
+	return nil
+}
+
+// without is a part of a joined text, which begins at base there, without the
+// spans.
+func without(text []byte, base int, spans []span) ([]byte, bool) {
+	var out []byte
+	at, changed := 0, false
+	for _, s := range spans {
+		from, to := max(s.from-base, 0), min(s.to-base, len(text))
+		if from >= len(text) || to <= 0 {
+			continue
+		}
+		out = append(out, text[at:from]...)
+		if s.from >= base {
+			out = append(out, marker...)
+		}
+		at, changed = to, true
+	}
+	return append(out, text[at:]...), changed
+}
+
+// formatOf is the format of a payload's content type.
+func formatOf(contentType string, otherwise Format) Format {
+	media, _, _ := strings.Cut(strings.ToLower(contentType), ";")
+	switch strings.TrimSpace(media) {
+	case "application/json", "application/x-amz-json-1.0", "application/x-amz-json-1.1":
+		return JSON
+	case "text/xml", "application/xml":
+		return XML
+	case "application/cbor":
+		return CBOR
+	case "text/plain", "application/octet-stream":
+		return Plain
+	}
+	return otherwise
+}
+
+// payload masks a payload by itself.
+func (e *eventStream) payload(f Format, p []byte) ([]byte, error) {
+	if len(p) == 0 {
+		return nil, nil
+	}
+	s, err := e.m.Stream(f, Options{DynamoDB: e.opts.DynamoDB})
+	if err != nil {
+		return nil, err
+	}
+	out, err := s.Append(make([]byte, 0, len(p)), p)
+	if err == nil {
+		out, err = s.Finish(out)
+	}
+	for name, n := range s.Counts() {
+		e.counts[name] += n
+	}
+	return out, err
+}
+
+// headers masks what detectors find in texts among the headers, and returns
+// :content-type.
+func (e *eventStream) headers(s []byte) (out []byte, contentType string, err error) {
+	for len(s) > 0 {
+		n := 1 + int(s[0])
+		if len(s) < n+1 {
+			return nil, "", ErrFormat
+		}
+		name, kind := s[1:n], s[n]
+		size, ok := headerSize(s[n:])
+		if !ok {
+			return nil, "", ErrFormat
+		}
+		whole := s[:n+size]
+		s = s[n+size:]
+		if kind != 7 {
+			out = append(out, whole...)
+			continue
+		}
+		value := whole[n+3:]
+		if string(name) == ":content-type" {
+			contentType = string(value)
+		}
+		masked, changed, err := e.leaves.text(nil, Text, value)
+		if err != nil {
+			return nil, "", err
+		}
+		if !changed || name[0] == ':' && len(masked) > 0x7fff {
+			out = append(out, whole...)
+			continue
+		}
+		out = append(out, whole[:n+1]...)
+		out = append(binary.BigEndian.AppendUint16(out, uint16(len(masked))), masked...)
+	}
+	return out, contentType, nil
+}
+
+// headerSize is the size of a header's type and value.
+func headerSize(s []byte) (int, bool) {
+	fixed := map[byte]int{0: 0, 1: 0, 2: 1, 3: 2, 4: 4, 5: 8, 8: 8, 9: 16}
+	n, ok := fixed[s[0]]
+	if !ok {
+		if s[0] != 6 && s[0] != 7 || len(s) < 3 {
+			return 0, false
+		}
+		n = 2 + int(binary.BigEndian.Uint16(s[1:]))
+	}
+	return 1 + n, len(s) >= 1+n
+}
+
+func appendMessage(dst, headers, payload []byte) []byte {
+	begin := len(dst)
+	dst = binary.BigEndian.AppendUint32(dst, uint32(preludeSize+len(headers)+len(payload)+crcSize))
+	dst = binary.BigEndian.AppendUint32(dst, uint32(len(headers)))
+	dst = binary.BigEndian.AppendUint32(dst, crc32.ChecksumIEEE(dst[begin:]))
+	dst = append(append(dst, headers...), payload...)
+	return binary.BigEndian.AppendUint32(dst, crc32.ChecksumIEEE(dst[begin:]))
+}
+
+// texts lists the texts of a JSON payload, also of JSON in base64 in it.
+func texts(payload []byte) ([]piece, error) {
+	var list []piece
+	_, err := edited(payload, func(path string, text []byte) ([]byte, bool) {
+		list = append(list, piece{path, bytes.Clone(text)})
+		return text, false
+	})
+	return list, err
+}
+
+// edited calls edit for every text of a JSON payload and returns the payload
+// with what it changed.
+func edited(payload []byte, edit func(path string, text []byte) ([]byte, bool)) ([]byte, error) {
+	if len(payload) == 0 {
+		return payload, nil
+	}
+	return editedAt("", payload, edit, 0)
+}
+
+func editedAt(prefix string, payload []byte, edit func(string, []byte) ([]byte, bool), depth int) ([]byte, error) {
+	j := newJSON(&Mask{root: &node{}, anywhere: &node{}}, Options{}, Counts{})
+	j.edit = func(path string, text []byte) ([]byte, bool) {
+		if inner := decode64(text); depth < maxNested && inner != nil && nested(inner) {
+			if out, err := editedAt(prefix+path+".", inner, edit, depth+1); err == nil {
+				return base64.StdEncoding.AppendEncode(nil, out), !bytes.Equal(out, inner)
+			}
+		}
+		return edit(prefix+path, text)
+	}
+	out, err := j.Append(make([]byte, 0, len(payload)), payload)
+	if err == nil {
+		out, err = j.Finish(out)
+	}
+	return out, err
+}

@@ -1,0 +1,276 @@
+package mask
+
+import (
+	"bytes"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/base64"
+	"errors"
+	"slices"
+)
+
+// Marker stands in place of what was taken out. No detector knows it.
+const Marker = "[masked]"
+
+var (
+	marker     = []byte(Marker)
+	blobMarker = []byte(base64.StdEncoding.EncodeToString(marker))
+	zero       = []byte("0")
+)
+
+// Counts is how often each rule and detector selected something.
+type Counts map[string]int64
+
+// leaves masks leaves. It belongs to one stream.
+type leaves struct {
+	m      *Mask
+	counts Counts
+	out    []byte // of text; valid until the next call
+	spans  []span
+	inner  []byte
+}
+
+// span is a part of a text that a detector has found.
+type span struct {
+	from, to int
+	d        *detector
+}
+
+func (l *leaves) count(name string) { l.counts[name]++ }
+
+// text masks a text: whole when a rule selects it, else what detectors find in
+// it. The result is valid until the next call.
+func (l *leaves) text(r *Rule, kind Kind, s []byte) (out []byte, changed bool, err error) {
+	if r != nil {
+		if len(s) == 0 {
+			return s, false, nil
+		}
+		l.count(r.Name)
+		if r.Kind != Text {
+			kind = r.Kind
+		}
+		out, err = l.replace(r.Action, kind, s)
+		return out, true, err
+	}
+	if len(l.m.detectors) == 0 {
+		return s, false, nil
+	}
+	return l.detect(kind, s, 0)
+}
+
+// replace is what stands in place of s.
+func (l *leaves) replace(a Action, kind Kind, s []byte) ([]byte, error) {
+	switch {
+	case a == Block:
+		return nil, ErrBlocked
+	case kind == Number:
+		return zero, nil
+	case kind == Blob:
+		return blobMarker, nil
+	case a == Token:
+		l.out = l.token(l.out[:0], s)
+		return l.out, nil
+	case a == Partial && len(s) >= 16 && len(s) <= 4096:
+		l.out = append(bytes.Repeat([]byte("*"), 8), lastRunes(s, 4)...)
+		return l.out, nil
+	case a == Null || a == Drop:
+		return nil, nil
+	}
+	return marker, nil
+}
+
+// lastRunes is the end of s, in whole characters.
+func lastRunes(s []byte, n int) []byte {
+	i := len(s) - n
+	for i < len(s) && s[i]&0xc0 == 0x80 {
+		i++
+	}
+	return s[i:]
+}
+
+// token appends the token of s: the same for the same value and key.
+func (l *leaves) token(dst, s []byte) []byte {
+	h := hmac.New(sha256.New, l.m.key)
+	_, _ = h.Write(s)
+	sum := h.Sum(nil)
+	dst = append(dst, "msk-"...)
+	return base32.StdEncoding.WithPadding(base32.NoPadding).AppendEncode(dst, sum[:15])
+}
+
+// maxNested is how deep text in text is looked into.
+const maxNested = 3
+
+// detect masks what detectors find in s and in what s encodes.
+func (l *leaves) detect(kind Kind, s []byte, depth int) ([]byte, bool, error) {
+	if depth < maxNested && nested(s) {
+		if out, changed, parsed, err := l.json(kind, s, depth); parsed || err != nil {
+			return out, changed, err
+		}
+	}
+	if spans := l.find(s); len(spans) > 0 {
+		if kind != Text {
+			return l.whole(kind, s, spans)
+		}
+		return l.cut(s, spans)
+	}
+	if depth == maxNested {
+		return s, false, nil
+	}
+	return l.base64(kind, s, depth)
+}
+
+// find returns what the detectors find, in order, without overlaps.
+func (l *leaves) find(s []byte) []span {
+	l.spans = l.spans[:0]
+	have := featuresOf(s)
+	for i := range l.m.detectors {
+		d := &l.m.detectors[i]
+		if d.needs&^have != 0 || len(s) < d.least {
+			continue
+		}
+		for at := 0; at < len(s); {
+			from, to := d.find(s, at)
+			if from < 0 {
+				break
+			}
+			l.spans = append(l.spans, span{from, to, d})
+			at = max(to, from+1)
+		}
+	}
+	if len(l.spans) > 1 {
+		slices.SortStableFunc(l.spans, func(a, b span) int { return a.from - b.from })
+		l.spans = merge(l.spans)
+	}
+	return l.spans
+}
+
+// merge joins spans that overlap, under the strictest action.
+func merge(list []span) []span {
+	out := list[:1]
+	for _, s := range list[1:] {
+		last := &out[len(out)-1]
+		if s.from >= last.to {
+			out = append(out, s)
+			continue
+		}
+		last.to = max(last.to, s.to)
+		if s.d.action > last.d.action {
+			last.d = s.d
+		}
+	}
+	return out
+}
+
+// cut writes s with its spans replaced.
+func (l *leaves) cut(s []byte, spans []span) ([]byte, bool, error) {
+	l.inner = l.inner[:0]
+	at := 0
+	for _, p := range spans {
+		l.count(p.d.name)
+		with, err := l.replace(p.d.action, Text, s[p.from:p.to])
+		if err != nil {
+			return nil, true, err
+		}
+		l.inner = append(append(l.inner, s[at:p.from]...), with...)
+		at = p.to
+	}
+	l.inner = append(l.inner, s[at:]...)
+	return l.inner, true, nil
+}
+
+// whole replaces a value that can't be masked in part.
+func (l *leaves) whole(kind Kind, s []byte, spans []span) ([]byte, bool, error) {
+	action := Redact
+	for _, p := range spans {
+		l.count(p.d.name)
+		action = max(action, p.d.action)
+	}
+	out, err := l.replace(action, kind, s)
+	return out, true, err
+}
+
+// nested reports whether s may be JSON with text in it.
+func nested(s []byte) bool {
+	t := bytes.TrimSpace(s)
+	return len(t) > 4 && (t[0] == '{' && t[len(t)-1] == '}' || t[0] == '[' && t[len(t)-1] == ']') && bytes.IndexByte(t, '"') >= 0
+}
+
+// json looks into text that is JSON. What does not parse is text.
+func (l *leaves) json(kind Kind, s []byte, depth int) (out []byte, changed, parsed bool, err error) {
+	before := l.total()
+	j := newJSON(&Mask{root: &node{}, anywhere: &node{}, detectors: l.m.detectors, key: l.m.key}, Options{}, l.counts)
+	j.depth = depth + 1
+	out, err = j.Append(nil, s)
+	if err == nil {
+		out, err = j.Finish(out)
+	}
+	switch {
+	case errors.Is(err, ErrBlocked):
+		return nil, true, true, err
+	case l.total() == before:
+		return s, false, err == nil, nil
+	case err != nil || kind != Text: // it failed behind something that it found
+		out, err = l.replace(Redact, kind, s)
+	}
+	return out, true, true, err
+}
+
+func (l *leaves) total() int64 {
+	var n int64
+	for _, c := range l.counts {
+		n += c
+	}
+	return n
+}
+
+// base64 looks into text that is base64 of text. Something found there takes
+// the whole value.
+func (l *leaves) base64(kind Kind, s []byte, depth int) ([]byte, bool, error) {
+	decoded := decode64(s)
+	if decoded == nil {
+		return s, false, nil
+	}
+	inner := &leaves{m: l.m, counts: l.counts}
+	_, changed, err := inner.detect(Text, decoded, depth+1)
+	if err != nil || !changed {
+		return s, false, err
+	}
+	if kind == Text {
+		kind = Blob
+	}
+	out, err := l.replace(Redact, kind, s)
+	return out, true, err
+}
+
+// decode64 decodes base64 of at least 12 bytes, in either alphabet; nil when s
+// is none.
+func decode64(s []byte) []byte {
+	const least = 16
+	if len(s) < least {
+		return nil
+	}
+	for _, c := range s {
+		if !base64Byte[c] {
+			return nil
+		}
+	}
+	trimmed := bytes.TrimRight(s, "=")
+	encoding := base64.RawStdEncoding
+	if bytes.ContainsAny(trimmed, "-_") {
+		encoding = base64.RawURLEncoding
+	}
+	out := make([]byte, encoding.DecodedLen(len(trimmed)))
+	n, err := encoding.Decode(out, trimmed)
+	if err != nil {
+		return nil
+	}
+	return out[:n]
+}
+
+var base64Byte = func() (t [256]bool) {
+	for _, c := range "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_=" {
+		t[c] = true
+	}
+	return t
+}()

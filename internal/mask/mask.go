@@ -1,0 +1,203 @@
+package mask
+
+import (
+	"fmt"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+)
+
+// Mask is a compiled Config. It is immutable and safe for concurrent use.
+type Mask struct {
+	root      *node // of the paths
+	anywhere  *node // of the paths that begin with "**."
+	detectors []detector
+	key       []byte
+}
+
+// node is a step of the paths.
+type node struct {
+	names map[string]*node // by folded name
+	any   *node            // "{}"
+	elem  *node            // "[]"
+	rule  *Rule
+}
+
+// New compiles a Config. Its errors wrap ErrConfig.
+func New(c Config) (*Mask, error) {
+	m := &Mask{root: &node{}, anywhere: &node{}, key: []byte(c.Key.Reveal())}
+	tokens := false
+	for i := range c.Rules {
+		r := c.Rules[i]
+		if err := m.add(&r); err != nil {
+			return nil, err
+		}
+		tokens = tokens || r.Action == Token
+	}
+	for _, d := range c.Detections {
+		list, err := detectorsOf(d)
+		if err != nil {
+			return nil, err
+		}
+		m.detectors = append(m.detectors, list...)
+		tokens = tokens || d.Action == Token
+	}
+	if tokens && len(m.key) == 0 {
+		return nil, fmt.Errorf("%w: tokens need a key", ErrConfig)
+	}
+	return m, nil
+}
+
+// Empty reports whether nothing is ever selected.
+func (m *Mask) Empty() bool {
+	return len(m.detectors) == 0 && m.root.leaf() && m.anywhere.leaf()
+}
+
+func (n *node) leaf() bool {
+	return len(n.names) == 0 && n.any == nil && n.elem == nil && n.rule == nil
+}
+
+func (m *Mask) add(r *Rule) error {
+	if r.Name == "" {
+		r.Name = r.Path
+	}
+	at, path := m.root, r.Path
+	if rest, ok := strings.CutPrefix(path, "**."); ok {
+		at, path = m.anywhere, rest
+	}
+	steps, err := split(path)
+	if err != nil {
+		return err
+	}
+	for _, s := range steps {
+		at = at.step(s)
+	}
+	if at.rule == nil || at.rule.Action < r.Action { // the strictest of the rules of one path
+		at.rule = r
+	}
+	return nil
+}
+
+// split takes a path apart: "a.b[].c{}" is a, b, [], c, {}.
+func split(path string) ([]string, error) {
+	var steps []string
+	for part := range strings.SplitSeq(path, ".") {
+		name := strings.TrimRight(part, "[]{}")
+		if name != "" {
+			steps = append(steps, name)
+		}
+		for rest := part[len(name):]; rest != ""; rest = rest[2:] {
+			if !strings.HasPrefix(rest, "[]") && !strings.HasPrefix(rest, "{}") {
+				return nil, fmt.Errorf("%w: %q is no path: write a.b[].c or a{}", ErrConfig, path)
+			}
+			steps = append(steps, rest[:2])
+		}
+	}
+	if len(steps) == 0 {
+		return nil, fmt.Errorf("%w: an empty path selects nothing", ErrConfig)
+	}
+	return steps, nil
+}
+
+func (n *node) step(s string) *node {
+	switch s {
+	case "[]":
+		if n.elem == nil {
+			n.elem = &node{}
+		}
+		return n.elem
+	case "{}":
+		if n.any == nil {
+			n.any = &node{}
+		}
+		return n.any
+	}
+	key := string(fold(nil, []byte(s)))
+	if n.names == nil {
+		n.names = map[string]*node{}
+	}
+	if n.names[key] == nil {
+		n.names[key] = &node{}
+	}
+	return n.names[key]
+}
+
+// fold appends a name as names are compared: NFKC, lower case.
+func fold(dst, name []byte) []byte {
+	for _, c := range name {
+		if c >= 0x80 {
+			return append(dst, strings.ToLower(norm.NFKC.String(string(name)))...)
+		}
+	}
+	for _, c := range name {
+		if 'A' <= c && c <= 'Z' {
+			c += 'a' - 'A'
+		}
+		dst = append(dst, c)
+	}
+	return dst
+}
+
+// where is a place in a body: the steps of the paths that lead there, and the
+// rule that has selected it or something around it.
+type where struct {
+	nodes []*node
+	rule  *Rule
+}
+
+// path walks the paths along with a parser. Its memory is used again.
+type path struct {
+	m      *Mask
+	places []where
+	folded []byte
+}
+
+func newPath(m *Mask) *path {
+	p := &path{m: m, places: make([]where, 1, 16)}
+	p.places[0].nodes = append(p.places[0].nodes, m.root)
+	return p
+}
+
+// enter goes to a member (name is its unescaped name) or, with elem, to an
+// element; leave goes back.
+func (p *path) enter(name []byte, elem bool) {
+	if len(p.places) < cap(p.places) {
+		p.places = p.places[:len(p.places)+1] // with the memory of an earlier place
+	} else {
+		p.places = append(p.places, where{})
+	}
+	outer, inner := &p.places[len(p.places)-2], &p.places[len(p.places)-1]
+	inner.nodes, inner.rule = inner.nodes[:0], outer.rule
+	if elem {
+		for _, n := range outer.nodes {
+			inner.add(n.elem)
+		}
+		return
+	}
+	if len(outer.nodes) == 0 && len(p.m.anywhere.names) == 0 {
+		return
+	}
+	p.folded = fold(p.folded[:0], name)
+	for _, n := range outer.nodes {
+		inner.add(n.names[string(p.folded)])
+		inner.add(n.any)
+	}
+	inner.add(p.m.anywhere.names[string(p.folded)])
+}
+
+func (w *where) add(n *node) {
+	if n == nil {
+		return
+	}
+	w.nodes = append(w.nodes, n)
+	if n.rule != nil && (w.rule == nil || w.rule.Action < n.rule.Action) {
+		w.rule = n.rule
+	}
+}
+
+func (p *path) leave() { p.places = p.places[:len(p.places)-1] }
+
+func (p *path) depth() int { return len(p.places) - 1 }
+
+// rule is the one that selects this place; nil when none does.
+func (p *path) rule() *Rule { return p.places[len(p.places)-1].rule }
