@@ -21,6 +21,7 @@ var (
 	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
 	regionForm  = regexp.MustCompile(`^[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2}$`)
 	roleForm    = regexp.MustCompile(`^arn:(aws[a-z-]*):iam::([0-9]{12}):role/[\w+=,.@/-]{1,512}$`)
+	kmsForm     = regexp.MustCompile(`^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
 	algorithms  = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
 	levels      = []string{"debug", "info", "warn", "error"}
 )
@@ -33,6 +34,8 @@ func (c *Config) check() error {
 		c.checkConnections,
 		c.checkRoles,
 		c.checkPolicies,
+		c.checkRecording,
+		c.checkMasking,
 		c.checkRest,
 	)
 }
@@ -243,6 +246,68 @@ func (c *Config) checkPolicies() error {
 	}
 	if !info.IsDir() {
 		return fmt.Errorf("policies: %s is a file: name the folder that it is in", c.Policies)
+	}
+	return nil
+}
+
+func (c *Config) checkRecording() error {
+	r := &c.Recording
+	for _, to := range r.Recipients {
+		if !strings.HasPrefix(to, "age1") && !kmsForm.MatchString(to) {
+			return fmt.Errorf("recording.recipients: %q is neither an age public key (age1…, `age-keygen` prints one) nor the ARN of a KMS key", to)
+		}
+	}
+	if r.Limit < 1<<10 || r.Limit > 1<<30 {
+		return fmt.Errorf("recording.limit: %d bytes are not between 1KiB and 1GiB", r.Limit)
+	}
+	if r.Days < 1 || r.Days > 3650 {
+		return fmt.Errorf("recording.days: %d is not between 1 and 3650", r.Days)
+	}
+	if r.Ship != (Bucket{}) && !strings.HasPrefix(r.Ship.S3, "s3://") {
+		return fmt.Errorf("recording.ship.s3: %q is not a place such as s3://bucket/prefix", r.Ship.S3)
+	}
+	return readable("recording.identity", r.Identity)
+}
+
+// ownSets are the sets of rules that credence brings.
+var ownSets = []string{"secrets", "pii", "tokens"}
+
+func (c *Config) checkMasking() error {
+	seen := map[string]bool{}
+	for _, set := range c.Masking.Sets {
+		if err := unique("masking.sets", set.Name, seen); err != nil {
+			return err
+		}
+		if slices.Contains(ownSets, set.Name) {
+			return fmt.Errorf("masking.sets: %q is credence's own set: choose another name", set.Name)
+		}
+		for i, r := range set.Rules {
+			if err := r.check(); err != nil {
+				return fmt.Errorf("masking.sets %s, rule %d: %w", set.Name, i+1, err)
+			}
+		}
+	}
+	return nil
+}
+
+// check wants exactly one way to select. What the values mean is checked where
+// they are compiled.
+func (r *MaskRule) check() error {
+	ways := 0
+	for _, way := range []string{r.At, r.Detect, r.Pattern} {
+		if way != "" {
+			ways++
+		}
+	}
+	switch {
+	case ways != 1:
+		return errors.New("want one of at, detect and pattern")
+	case r.Pattern != "" && r.Name == "":
+		return errors.New("a pattern needs a name, by which it is counted")
+	case r.At != "" && strings.Count(r.At, ":") != 2:
+		return fmt.Errorf("at: %q is not service:Operation:path", r.At)
+	case r.At != "" && r.Requests:
+		return errors.New("requests is for detect and pattern")
 	}
 	return nil
 }

@@ -48,6 +48,12 @@ type Config struct {
 	Sessions Sessions `yaml:"sessions" json:"sessions,omitempty"`
 	// Audit is the log of record.
 	Audit Audit `yaml:"audit" json:"audit,omitempty"`
+	// Recording keeps what calls said, encrypted. Without recipients nothing but
+	// the log's leaves is kept.
+	Recording Recording `yaml:"recording" json:"recording,omitzero"`
+	// Masking says what agents must not see in answers, beside what AWS's models
+	// call sensitive.
+	Masking Masking `yaml:"masking" json:"masking,omitzero"`
 	// State is the folder for keys and sockets. Default ./.credence.
 	State string `yaml:"state" json:"state,omitempty"`
 	// Observability sets logs and metrics.
@@ -126,6 +132,81 @@ type Audit struct {
 	Dir string `yaml:"dir" json:"dir,omitempty"`
 }
 
+// Recording keeps requests and responses beside the log.
+type Recording struct {
+	// Recipients can read recordings: age X25519 public keys ("age1…") and
+	// ARNs of symmetric KMS keys. Any one of them is enough to read.
+	Recipients []string `yaml:"recipients" json:"recipients,omitempty"`
+	// Identity is an age identity file, by which `replay` and the console read
+	// recordings on this host. Keep it elsewhere when the host must not.
+	Identity string `yaml:"identity" json:"identity,omitempty"`
+	// Dir is the recordings' folder. Default <state>/bodies.
+	Dir string `yaml:"dir" json:"dir,omitempty"`
+	// Limit is how much of a body is kept, in each direction. Default 8MiB.
+	Limit Size `yaml:"limit" json:"limit,omitempty"`
+	// Days is how long recordings are kept. Default 90.
+	Days int `yaml:"days" json:"days,omitempty"`
+	// Ship is where finished recordings are copied to: s3://bucket/prefix.
+	Ship Bucket `yaml:"ship" json:"ship,omitzero"`
+}
+
+// On reports whether anything is recorded beside the log.
+func (r *Recording) On() bool { return len(r.Recipients) > 0 }
+
+// Masking names sets of rules, which policies choose by @mask("NAME").
+type Masking struct {
+	// Sets are the rules by the names that policies call them by. "secrets",
+	// "pii" and "tokens" are credence's own.
+	Sets []MaskSet `yaml:"sets" json:"sets,omitempty"`
+	// Exempt lists operations, "service:Operation", whose bodies are what the
+	// agent works on and are not looked into unless a rule names them. Default
+	// lambda:Invoke, bedrock-runtime:InvokeModel and its streaming form.
+	Exempt []string `yaml:"exempt" json:"exempt,omitempty"`
+}
+
+// MaskSet is a named list of rules.
+type MaskSet struct {
+	Name  string     `yaml:"name" json:"name"`
+	Rules []MaskRule `yaml:"rules" json:"rules"`
+}
+
+// MaskRule selects a place in an answer (At), or a text anywhere (Detect,
+// Pattern).
+type MaskRule struct {
+	// At is "service:Operation:path", the path in the names of the wire:
+	// "dynamodb:Query:Items[].ssn", "s3:GetObject:card". "*" stands for any
+	// operation, "**." at the start of a path for any depth.
+	At string `yaml:"at" json:"at,omitempty"`
+	// Detect is a built-in detector or a set of them.
+	Detect string `yaml:"detect" json:"detect,omitempty"`
+	// Pattern is a regular expression (RE2), Name what it is counted as.
+	Pattern string `yaml:"pattern" json:"pattern,omitempty"`
+	Name    string `yaml:"name" json:"name,omitempty"`
+	// Resource limits the rule to calls on ARNs like this one; "*" stands for
+	// any text.
+	Resource string `yaml:"resource" json:"resource,omitempty"`
+	// Action is redact (the default), partial, token, null, drop or block.
+	Action string `yaml:"action" json:"action,omitempty"`
+	// Requests applies a detector to what agents send too: a request in which
+	// it finds something is refused.
+	Requests bool `yaml:"requests" json:"requests,omitempty"`
+}
+
+// Bucket is a place in S3 or in what speaks its protocol.
+type Bucket struct {
+	// S3 is s3://bucket or s3://bucket/prefix.
+	S3 string `yaml:"s3" json:"s3,omitempty"`
+	// Region is the bucket's. Default: as the environment says.
+	Region string `yaml:"region" json:"region,omitempty"`
+	// Endpoint is the URL of what stands in for AWS.
+	Endpoint string `yaml:"endpoint" json:"endpoint,omitempty"`
+	// Profile is the AWS profile whose keys are used. Default: the gateway's.
+	Profile string `yaml:"profile" json:"profile,omitempty"`
+}
+
+// Size is a number of bytes, written as "512KiB", "8MiB" or "1GiB", or plainly.
+type Size int64
+
 // Observability sets logs.
 type Observability struct {
 	// LogLevel is debug, info, warn or error. Default info.
@@ -141,6 +222,8 @@ const (
 	DefaultState        = "./.credence"
 	DefaultTTL          = Duration(time.Hour)
 	DefaultMaxTokenLife = Duration(time.Hour)
+	DefaultRecorded     = Size(8 << 20)
+	DefaultRecordedDays = 90
 )
 
 // fill sets defaults and makes paths absolute, relative to dir.
@@ -155,6 +238,7 @@ func (c *Config) fill(dir, hostname string) {
 	orDefault(&c.Audit.Dir, filepath.Join(c.State, "log"))
 	orDefault(&c.Audit.Origin, "credence/"+hostname)
 	orDefault(&c.Observability.LogLevel, "info")
+	c.Recording.fill(c.State)
 	if c.Sessions.TTL == 0 {
 		c.Sessions.TTL = DefaultTTL
 	}
@@ -170,6 +254,18 @@ func (c *Config) fill(dir, hostname string) {
 	absolute(&c.Policies, dir)
 	absolute(&c.State, dir)
 	absolute(&c.Audit.Dir, dir)
+	absolute(&c.Recording.Dir, dir)
+	absolute(&c.Recording.Identity, dir)
+}
+
+func (r *Recording) fill(state string) {
+	orDefault(&r.Dir, filepath.Join(state, "bodies"))
+	if r.Limit == 0 {
+		r.Limit = DefaultRecorded
+	}
+	if r.Days == 0 {
+		r.Days = DefaultRecordedDays
+	}
 }
 
 func (o *OIDC) fill() {

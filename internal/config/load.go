@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"strconv"
 	"strings"
 	"time"
 
@@ -182,3 +183,20 @@ func (d Duration) D() time.Duration { return time.Duration(d) }
 
 // String writes the duration as it is written in the file.
 func (d Duration) String() string { return time.Duration(d).String() }
+
+// UnmarshalYAML reads "8MiB" and the like.
+func (s *Size) UnmarshalYAML(n *yaml.Node) error {
+	digits, unit := n.Value, int64(1)
+	for suffix, u := range map[string]int64{"KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30} {
+		if rest, ok := strings.CutSuffix(digits, suffix); ok {
+			digits, unit = rest, u
+			break
+		}
+	}
+	v, err := strconv.ParseInt(strings.TrimSpace(digits), 10, 32)
+	if err != nil || v <= 0 {
+		return fmt.Errorf("line %d: %q is no size: write it as 512KiB or 8MiB", n.Line, n.Value)
+	}
+	*s = Size(v * unit)
+	return nil
+}

@@ -13,7 +13,7 @@ func Hint(word string, names []string) string {
 	if best := Find(word, names); best != "" {
 		return fmt.Sprintf(": did you mean %q?", best)
 	}
-	if len(names) == 0 || len(names) > 12 {
+	if len(names) == 0 || len(names) > 16 {
 		return ""
 	}
 	sorted := slices.Sorted(slices.Values(names))
