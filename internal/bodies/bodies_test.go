@@ -272,11 +272,15 @@ func TestErase(t *testing.T) {
 	other := message("b")
 	other.Session = "other"
 	kept := u.record(t, other, random(100), 100)
-	ids, err := u.Erase("session")
-	if diff := cmp.Diff([]string{gone.Key}, ids); err != nil || diff != "" {
-		t.Error(diff, err)
+	r, full := u.reader(), errors.New("the log is full")
+	if err := u.Erase("session", func([]string) error { return full }); !errors.Is(err, full) || r.Erased(gone) {
+		t.Error("erased without a record:", err)
 	}
-	r := u.reader()
+	var ids []string
+	say := func(list []string) error { ids = list; return nil }
+	if err := u.Erase("session", say); err != nil || !cmp.Equal([]string{gone.Key}, ids) {
+		t.Error(ids, err)
+	}
 	if _, err := r.Read("a", bodies.Request, gone); !errors.Is(err, bodies.ErrErased) {
 		t.Error("an erased recording:", err)
 	}
@@ -290,10 +294,10 @@ func TestErase(t *testing.T) {
 	if _, err := r.Read("c", bodies.Request, later); err != nil || later.Key == gone.Key {
 		t.Error("what the session said later:", err)
 	}
-	if _, err := u.Erase("nobody"); !errors.Is(err, bodies.ErrErased) {
+	if err := u.Erase("nobody", say); !errors.Is(err, bodies.ErrErased) {
 		t.Error(err)
 	}
-	if _, err := u.Erase("../keys"); !errors.Is(err, bodies.ErrName) {
+	if err := u.Erase("../keys", say); !errors.Is(err, bodies.ErrName) {
 		t.Error(err)
 	}
 }
@@ -311,7 +315,8 @@ func TestSweep(t *testing.T) {
 		want  []string
 	}{{time.Minute, nil}, {29 * 24 * time.Hour, nil}, {30*24*time.Hour + 2*time.Hour, []string{short.Pack}}, {61 * 24 * time.Hour, []string{long.Pack}}} {
 		now = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(step.after)
-		gone, err := u.Sweep()
+		var gone []string
+		err := u.Sweep(func(packs []string) error { gone = packs; return nil })
 		if diff := cmp.Diff(step.want, gone); err != nil || diff != "" {
 			t.Errorf("after %s: %v %s", step.after, err, diff)
 		}

@@ -46,8 +46,8 @@
 //
 // Packs of one retention lie in one folder, named by days ("90"). Sweep deletes
 // a pack once the youngest recording in it is that old. Erase deletes a
-// session's keys. Both return what the log must say: a body that is gone
-// without a word there is evidence of tampering.
+// session's keys. Both first tell what they will delete, for the log: a body that
+// is gone without a word there is evidence of tampering.
 //
 // # Failure
 //

@@ -13,26 +13,40 @@ import (
 )
 
 // Erase deletes the keys of a session, so that nothing recorded of it so far
-// can be opened again, and returns their ids for the log's body.shred. What the
-// session still says is recorded under a new key.
-func Erase(dir, session string) ([]string, error) {
+// can be opened again. say is told their ids first, for the log's body.shred:
+// when it fails nothing is deleted. What the session still says is recorded
+// under a new key. The errors are ErrErased when no key is held, ErrName, and
+// say's.
+func Erase(dir, session string, say func(keys []string) error) error {
+	ids, err := keysOf(dir, session)
+	if err != nil {
+		return err
+	}
+	if err := say(ids); err != nil {
+		return err
+	}
+	for _, id := range ids {
+		if err := overwrite(keyPath(dir, id)); err != nil {
+			return err
+		}
+	}
+	folder := filepath.Join(dir, "keys", session)
+	return errors.Join(syncDir(folder), os.Remove(folder), syncDir(filepath.Dir(folder)))
+}
+
+func keysOf(dir, session string) ([]string, error) {
 	if !goodName(session) {
 		return nil, fmt.Errorf("%w: session %q", ErrName, session)
 	}
-	folder := filepath.Join(dir, "keys", session)
-	files, err := os.ReadDir(folder)
-	if err != nil {
+	files, err := os.ReadDir(filepath.Join(dir, "keys", session))
+	if err != nil || len(files) == 0 {
 		return nil, fmt.Errorf("%w: no key of the session %s is held", ErrErased, session)
 	}
-	var ids []string
+	ids := make([]string, 0, len(files))
 	for _, f := range files {
-		id := session + "/" + strings.TrimSuffix(f.Name(), ".age")
-		if err := overwrite(filepath.Join(folder, f.Name())); err != nil {
-			return ids, err
-		}
-		ids = append(ids, id)
+		ids = append(ids, session+"/"+strings.TrimSuffix(f.Name(), ".age"))
 	}
-	return ids, errors.Join(syncDir(folder), os.Remove(folder), syncDir(filepath.Dir(folder)))
+	return ids, nil
 }
 
 // overwrite deletes a file whose bytes should not be found on the disk.
@@ -50,11 +64,11 @@ func overwrite(path string) error {
 }
 
 // Erase is Erase of the store's own folder; the key in memory is dropped too.
-func (s *Store) Erase(session string) ([]string, error) {
+func (s *Store) Erase(session string, say func(keys []string) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	delete(s.keys, session)
-	return Erase(s.cfg.Dir, session)
+	return Erase(s.cfg.Dir, session, say)
 }
 
 // Forget drops a session's key from memory; it stays on disk, wrapped.
@@ -64,22 +78,21 @@ func (s *Store) Forget(session string) {
 	delete(s.keys, session)
 }
 
-// Sweep deletes the packs whose retention is over and returns their names for
-// the log's body.shred.
-func (s *Store) Sweep() ([]string, error) {
+// Sweep deletes the packs whose retention is over. say is told their names
+// first, for the log's body.shred: when it fails nothing is deleted.
+func (s *Store) Sweep(say func(packs []string) error) error {
 	packs, err := s.Packs()
-	var gone []string
-	for _, name := range packs {
-		if s.cfg.Now().Before(expiry(name, s.cfg.PackAge)) {
-			continue
-		}
-		if e := os.Remove(packPath(s.cfg.Dir, name)); e != nil {
-			err = errors.Join(err, e)
-			continue
-		}
-		gone = append(gone, name)
+	over := slices.DeleteFunc(packs, func(name string) bool { return s.cfg.Now().Before(expiry(name, s.cfg.PackAge)) })
+	if err != nil || len(over) == 0 {
+		return err
 	}
-	return gone, err
+	if err := say(over); err != nil {
+		return err
+	}
+	for _, name := range over {
+		err = errors.Join(err, os.Remove(packPath(s.cfg.Dir, name)))
+	}
+	return err
 }
 
 // expiry is when the youngest recording of a pack has had its days: a pack
