@@ -25,8 +25,8 @@
 //
 // Redact writes "[masked]" (base64 of it for binary values, 0 for numbers,
 // false for booleans), Partial keeps the last four characters of sixteen or
-// more, Token writes an HMAC that is the same for the same value, Null and Drop
-// leave nothing, Block refuses the body. An action that the format has no form
+// more, Token writes an HMAC that is the same for the same value, Seal what
+// Sealing's function makes of it, Null and Drop leave nothing, Block refuses the body. An action that the format has no form
 // for falls back to Redact. A leaf in which nothing is found keeps its very
 // bytes.
 //

@@ -68,6 +68,9 @@ func (l *leaves) replace(a Action, kind Kind, s []byte) ([]byte, error) {
 		return zero, nil
 	case kind == Blob:
 		return blobMarker, nil
+	case a == Seal && l.m.seal != nil && len(s) <= maxSealed:
+		l.out = l.m.seal(l.out[:0], s)
+		return l.out, nil
 	case a == Token:
 		l.out = l.token(l.out[:0], s)
 		return l.out, nil
@@ -79,6 +82,9 @@ func (l *leaves) replace(a Action, kind Kind, s []byte) ([]byte, error) {
 	}
 	return marker, nil
 }
+
+// maxSealed is how long a value is that is sealed, in bytes.
+const maxSealed = 2 << 10
 
 // lastRunes is the end of s, in whole characters.
 func lastRunes(s []byte, n int) []byte {
@@ -181,7 +187,7 @@ func (l *leaves) cut(s []byte, spans []span) ([]byte, bool, error) {
 
 // whole replaces a value that can't be masked in part.
 func (l *leaves) whole(kind Kind, s []byte, spans []span) ([]byte, bool, error) {
-	action := Redact
+	action := Seal
 	for _, p := range spans {
 		l.count(p.d.name)
 		action = max(action, p.d.action)
@@ -199,7 +205,9 @@ func nested(s []byte) bool {
 // json looks into text that is JSON. What does not parse is text.
 func (l *leaves) json(kind Kind, s []byte, depth int) (out []byte, changed, parsed bool, err error) {
 	before := l.total()
-	j := newJSON(&Mask{root: &node{}, anywhere: &node{}, detectors: l.m.detectors, key: l.m.key}, Options{}, l.counts)
+	inside := *l.m
+	inside.root, inside.anywhere = &node{}, &node{}
+	j := newJSON(&inside, Options{}, l.counts)
 	j.depth = depth + 1
 	out, err = j.Append(nil, s)
 	if err == nil {

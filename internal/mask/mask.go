@@ -13,6 +13,27 @@ type Mask struct {
 	anywhere  *node // of the paths that begin with "**."
 	detectors []detector
 	key       []byte
+	seal      func(dst, value []byte) []byte
+}
+
+// Sealing returns m with what Seal writes: seal appends to dst what stands for
+// value, in characters that are plain in every format. Values that are not
+// text, longer than 2 KiB, or of a Mask without seal are redacted.
+func (m *Mask) Sealing(seal func(dst, value []byte) []byte) *Mask {
+	with := *m
+	with.seal = seal
+	return &with
+}
+
+// Value masks a value that stands alone, such as a header's: name is its path.
+func (m *Mask) Value(name, value string) (out string, counts Counts, err error) {
+	l, p := leaves{m: m, counts: Counts{}}, newPath(m)
+	p.enter([]byte(name), false)
+	masked, changed, err := l.text(p.rule(), Text, []byte(value))
+	if err != nil || !changed {
+		return value, l.counts, err
+	}
+	return string(masked), l.counts, nil
 }
 
 // node is a step of the paths.

@@ -748,3 +748,35 @@ func TestCompressedRefuses(t *testing.T) {
 		t.Errorf("br: %v", err)
 	}
 }
+
+// TestSealing: what is sealed is text that fits; the rest is redacted.
+func TestSealing(t *testing.T) {
+	m := compile(t, rules("pw=seal", "blob=seal", "card=seal", "card")).Sealing(func(dst, value []byte) []byte {
+		return append(append(append(dst, "<"...), value...), '>')
+	})
+	in := `{"pw":"hunter2","blob":"` + strings.Repeat("x", 3000) + `","card":"4"}`
+	want := `{"pw":"<hunter2>","blob":"[masked]","card":"[masked]"}`
+	if got := everyCut(t, m, mask.JSON, mask.Options{}, []byte(in)); string(got) != want {
+		t.Errorf("%s, want %s", got, want)
+	}
+	bare := compile(t, rules("pw=seal"))
+	if got := everyCut(t, bare, mask.JSON, mask.Options{}, []byte(`{"pw":"hunter2"}`)); string(got) != `{"pw":"[masked]"}` {
+		t.Errorf("without a seal: %s", got)
+	}
+}
+
+func TestValue(t *testing.T) {
+	m := compile(t, rules("!secrets", "x-amz-meta-ssn", "x-amz-meta-no=block"))
+	for name, tt := range map[string]struct{ in, out string }{
+		"x-amz-meta-note": {"key " + jwt, "key [masked]"},
+		"X-Amz-Meta-SSN":  {"123", "[masked]"},
+		"etag":            {`"abc"`, `"abc"`},
+	} {
+		if got, _, err := m.Value(name, tt.in); err != nil || got != tt.out {
+			t.Errorf("%s: %q, %v; want %q", name, got, err, tt.out)
+		}
+	}
+	if _, counts, err := m.Value("x-amz-meta-no", "x"); !errors.Is(err, mask.ErrBlocked) || counts["x-amz-meta-no"] != 1 {
+		t.Error(counts, err)
+	}
+}

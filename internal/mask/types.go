@@ -22,11 +22,12 @@ var (
 )
 
 // Action is what becomes of what is selected.
-type Action uint8
+type Action int8
 
 // The actions, from the mildest to the strictest.
 const (
-	Redact Action = iota
+	Seal   Action = iota - 1
+	Redact        // the zero value
 	Token
 	Partial
 	Null
@@ -34,13 +35,13 @@ const (
 	Block
 )
 
-var actions = map[string]Action{"redact": Redact, "token": Token, "partial": Partial, "null": Null, "drop": Drop, "block": Block}
+var actions = map[string]Action{"seal": Seal, "redact": Redact, "token": Token, "partial": Partial, "null": Null, "drop": Drop, "block": Block}
 
 // ParseAction reads an action's name.
 func ParseAction(name string) (Action, error) {
 	a, ok := actions[name]
 	if !ok {
-		return 0, fmt.Errorf("%w: %q is no action: redact, token, partial, null, drop or block", ErrConfig, name)
+		return 0, fmt.Errorf("%w: %q is no action: seal, redact, token, partial, null, drop or block", ErrConfig, name)
 	}
 	return a, nil
 }

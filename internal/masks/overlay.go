@@ -1,0 +1,66 @@
+package masks
+
+// overlay is what AWS's models don't call sensitive and is: paths by operation.
+// Sources: the operations' pages in AWS's API references.
+var overlay = map[string][]string{
+	"apigateway:CreateApiKey":                             {"value"},
+	"apigateway:GetApiKey":                                {"value"},
+	"apigateway:GetApiKeys":                               {"item[].value"},
+	"appsync:CreateApiKey":                                {"apiKey.id"},
+	"appsync:ListApiKeys":                                 {"apiKeys[].id"},
+	"codeartifact:GetAuthorizationToken":                  {"authorizationToken"},
+	"cognito-identity:GetOpenIdToken":                     {"Token"},
+	"cognito-identity:GetOpenIdTokenForDeveloperIdentity": {"Token"},
+	"cognito-idp:AdminInitiateAuth":                       {"AuthenticationResult", "Session"},
+	"cognito-idp:AdminRespondToAuthChallenge":             {"AuthenticationResult", "Session"},
+	"cognito-idp:DescribeUserPoolClient":                  {"UserPoolClient.ClientSecret"},
+	"cognito-idp:InitiateAuth":                            {"AuthenticationResult", "Session"},
+	"cognito-idp:RespondToAuthChallenge":                  {"AuthenticationResult", "Session"},
+	"connect:GetFederationToken":                          {"Credentials", "SignInUrl"},
+	"ec2:CreateKeyPair":                                   {"keyMaterial"},
+	"ec2:GetPasswordData":                                 {"passwordData"},
+	"ecr:GetAuthorizationToken":                           {"authorizationData[].authorizationToken"},
+	"ecr-public:GetAuthorizationToken":                    {"authorizationData.authorizationToken"},
+	"gamelift:GetInstanceAccess":                          {"InstanceAccess.Credentials"},
+	"iam:CreateAccessKey":                                 {"**.SecretAccessKey"},
+	"iam:CreateServiceSpecificCredential":                 {"**.ServicePassword"},
+	"iam:ResetServiceSpecificCredential":                  {"**.ServicePassword"},
+	"iot:CreateKeysAndCertificate":                        {"keyPair.PrivateKey"},
+	"iot:CreateProvisioningClaim":                         {"keyPair.PrivateKey"},
+	"kms:Decrypt":                                         {"Plaintext"},
+	"kms:GenerateDataKey":                                 {"Plaintext"},
+	"kms:GenerateDataKeyPair":                             {"PrivateKeyPlaintext"},
+	"kms:GenerateRandom":                                  {"Plaintext"},
+	"lambda:GetFunction":                                  {"Code.Location", "Configuration.Environment.Variables"},
+	"lambda:GetFunctionConfiguration":                     {"Environment.Variables"},
+	"lambda:GetLayerVersion":                              {"Content.Location"},
+	"lambda:ListFunctions":                                {"Functions[].Environment.Variables"},
+	"lightsail:CreateKeyPair":                             {"privateKeyBase64"},
+	"lightsail:DownloadDefaultKeyPair":                    {"privateKeyBase64"},
+	"lightsail:GetInstanceAccessDetails":                  {"accessDetails.certKey", "accessDetails.privateKey", "accessDetails.password"},
+	"lightsail:GetRelationalDatabaseMasterUserPassword":   {"masterUserPassword"},
+	"opsworks:DescribeApps":                               {"Apps[].AppSource.Password", "Apps[].AppSource.SshKey", "Apps[].SslConfiguration.PrivateKey"},
+	"redshift:GetClusterCredentials":                      {"**.DbPassword"},
+	"redshift:GetClusterCredentialsWithIAM":               {"**.DbPassword"},
+	"redshift-serverless:GetCredentials":                  {"dbPassword"},
+	"secretsmanager:BatchGetSecretValue":                  {"SecretValues[].SecretString", "SecretValues[].SecretBinary"},
+	"secretsmanager:GetRandomPassword":                    {"RandomPassword"},
+	"secretsmanager:GetSecretValue":                       {"SecretString", "SecretBinary"},
+	"ssm:GetParameter":                                    {"Parameter.Value"},
+	"ssm:GetParameterHistory":                             {"Parameters[].Value"},
+	"ssm:GetParameters":                                   {"Parameters[].Value"},
+	"ssm:GetParametersByPath":                             {"Parameters[].Value"},
+	"sso:GetRoleCredentials":                              {"roleCredentials"},
+	"sso-oidc:CreateToken":                                {"accessToken", "refreshToken", "idToken"},
+	"sts:AssumeRole":                                      {"**.Credentials"},
+	"sts:AssumeRoleWithSAML":                              {"**.Credentials"},
+	"sts:AssumeRoleWithWebIdentity":                       {"**.Credentials"},
+	"sts:GetFederationToken":                              {"**.Credentials"},
+	"sts:GetSessionToken":                                 {"**.Credentials"},
+}
+
+// anywhere are members that hold AWS keys in whatever answer they stand.
+var anywhere = []string{"**.SecretAccessKey"}
+
+// Exempt are the operations whose bodies are the agent's work by default.
+var Exempt = []string{"lambda:Invoke", "lambda:InvokeWithResponseStream", "bedrock-runtime:InvokeModel", "bedrock-runtime:InvokeModelWithResponseStream"}
