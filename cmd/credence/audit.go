@@ -11,6 +11,6 @@ func newAudit() *cobra.Command {
 		Example: "  credence audit tail -o json",
 		Args:    cobra.NoArgs,
 	}
-	c.AddCommand(newAuditTail())
+	c.AddCommand(newAuditTail(), newAuditSearch())
 	return c
 }

@@ -65,7 +65,7 @@ func newRoot() *cobra.Command {
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w: see `%s --help`", err, c.CommandPath())}
 	})
-	root.AddCommand(newInit(), newUp(), newServe(), newRun(), newEnv(), newCA(), newAudit(), newPolicy(), newEnvoy(), newVersion())
+	root.AddCommand(newInit(), newUp(), newServe(), newRun(), newEnv(), newCA(), newAudit(), newReplay(), newSessions(), newPolicy(), newEnvoy(), newVersion())
 	return root
 }
 

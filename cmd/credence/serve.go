@@ -62,10 +62,13 @@ func serve(ctx context.Context, path, sockets string, dev bool) error {
 	return u.run(ctx, sockets)
 }
 
-// makeSockets makes the folder, which only this user may enter. A socket's
-// path must fit into 104 bytes (unix(7), and less on BSD).
+// maxSocketPath is how long a Unix socket's path may be, in bytes (unix(7), and
+// less on BSD).
+const maxSocketPath = 104
+
+// makeSockets makes the folder, which only this user may enter.
 func makeSockets(dir string) error {
-	if len(socket(dir, "login")) > 104 {
+	if len(socket(dir, "login")) > maxSocketPath {
 		return fmt.Errorf("the sockets folder %s has too long a path for Unix sockets: choose another with --sockets", dir)
 	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -83,6 +86,8 @@ func (u *unit) run(ctx context.Context, sockets string) error {
 	g.Go(func() error { return serveGRPC(ctx, authz, socket(sockets, "authz")) })
 	g.Go(func() error { return serveGRPC(ctx, proc, socket(sockets, "proc")) })
 	g.Go(func() error { return serveHTTP(ctx, u.login, socket(sockets, "login")) })
+	g.Go(func() error { return u.serveConsole(ctx) })
+	g.Go(func() error { return u.keepBodies(ctx) })
 	g.Go(func() error { return u.serveXDS(ctx, socket(sockets, "xds")) })
 	g.Go(func() error {
 		u.engine.Watch(ctx)

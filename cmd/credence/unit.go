@@ -20,11 +20,13 @@ import (
 	"github.com/credence-gateway/credence/extproc"
 	"github.com/credence-gateway/credence/internal/audit"
 	"github.com/credence-gateway/credence/internal/awsapi"
+	"github.com/credence-gateway/credence/internal/bodies"
 	"github.com/credence-gateway/credence/internal/config"
 	"github.com/credence-gateway/credence/internal/grant"
 	"github.com/credence-gateway/credence/internal/identity"
 	"github.com/credence-gateway/credence/internal/login"
 	"github.com/credence-gateway/credence/internal/mint"
+	"github.com/credence-gateway/credence/internal/replay"
 	"github.com/credence-gateway/credence/internal/secret"
 	"github.com/credence-gateway/credence/internal/session"
 	"github.com/credence-gateway/credence/internal/sigv4"
@@ -48,6 +50,9 @@ type unit struct {
 	gate      *extauthz.Gate
 	authz     *extauthz.Server
 	proc      *extproc.Server
+	bodies    *bodies.Store // nil: what calls say is not recorded
+	index     *replay.Index
+	console   http.Handler
 	login     http.Handler
 	xds       *xds.Server
 }
@@ -62,7 +67,7 @@ func newUnit(cfg *config.Config, log zerolog.Logger, sockets string, dev bool) (
 		}
 	}
 	steps := []func() error{
-		u.openLog, u.openCatalog, u.openPolicies, u.openSessions, u.openMint, u.openGate, u.openProc, u.openLogin,
+		u.openLog, u.openBodies, u.openConsole, u.openCatalog, u.openPolicies, u.openSessions, u.openMint, u.openGate, u.openProc, u.openLogin,
 		func() error { return u.openXDS(sockets) },
 		u.recordConfig,
 	}
@@ -82,6 +87,12 @@ func (u *unit) close() error {
 	}
 	if u.mint != nil {
 		errs = append(errs, u.mint.Close())
+	}
+	if u.index != nil {
+		errs = append(errs, u.index.Close())
+	}
+	if u.bodies != nil {
+		errs = append(errs, u.bodies.Close())
 	}
 	if u.log != nil {
 		errs = append(errs, u.log.Close())

@@ -19,8 +19,9 @@ const (
 	LogOpen        Type = "log.open"
 	LogRecovered   Type = "log.recovered"
 	LogClose       Type = "log.close"
-	KeyRotate      Type = "key.rotate" // the log is signed by another key from here on
-	BodyShred      Type = "body.shred" // recordings were erased
+	KeyRotate      Type = "key.rotate"  // the log is signed by another key from here on
+	BodyShred      Type = "body.shred"  // recordings were erased
+	ReplayView     Type = "replay.view" // somebody read recordings
 )
 
 // Event is one leaf of the log. Member names in the leaf follow CloudTrail's

@@ -289,8 +289,8 @@ func TestWhatIf(t *testing.T) {
 			}
 			return bodies.Recorded{Body: []byte(id)}, nil
 		},
-		Understand: func(_ replay.Entry, r bodies.Recorded) (awsapi.Call, error) {
-			if string(r.Body) == "odd" {
+		Understand: func(e replay.Entry, r bodies.Recorded) (awsapi.Call, error) {
+			if string(r.Body) == "odd" || e.Request.Cut {
 				return awsapi.Call{}, errors.New("odd")
 			}
 			return awsapi.Call{Operation: string(r.Body)}, nil

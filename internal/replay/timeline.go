@@ -14,7 +14,8 @@ func Folder(dir string) Log {
 	return func() iter.Seq2[[]byte, error] { return audit.Read(dir) }
 }
 
-// Timeline returns what a session did, in order.
+// Timeline returns what a session did, in order; all that happened when session
+// is "".
 func Timeline(log Log, session string) ([]Entry, error) {
 	var list []Entry
 	open := map[string]int{} // calls without an end, by id
@@ -33,7 +34,7 @@ func Timeline(log Log, session string) ([]Entry, error) {
 			delete(open, l.Call)
 			continue
 		}
-		if l.Identity.Session != session || l.Type == callEnd || l.Type == callUnknown {
+		if session != "" && l.Identity.Session != session || l.Type == callEnd || l.Type == callUnknown {
 			continue
 		}
 		if l.Type == callBegin {

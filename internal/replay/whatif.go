@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"errors"
 	"slices"
 
 	"github.com/credence-gateway/credence/internal/awsapi"
@@ -20,7 +19,8 @@ type Verdict struct {
 type WhatIf struct {
 	// Recording opens what was recorded of a call's request: bodies.Reader.Read.
 	Recording func(call string, d bodies.Direction, ref bodies.Reference) (bodies.Recorded, error)
-	// Understand says what a request means: the catalog.
+	// Understand says what a request means: the catalog. What Entry.Request says
+	// is Cut lacks the rest of its body.
 	Understand func(Entry, bodies.Recorded) (awsapi.Call, error)
 	// Decide decides by the set in question.
 	Decide func(Entry, awsapi.Call) Verdict
@@ -39,9 +39,6 @@ type Report struct {
 	Changes []Change `json:"changes"`
 	Unknown []string `json:"unknown,omitempty"` // ids of calls whose request is not there whole
 }
-
-// errCut is a request of which only a part was kept.
-var errCut = errors.New("replay: the request was recorded in part")
 
 // Run decides every call among the entries that policy decided, in order.
 func (w *WhatIf) Run(entries []Entry) Report {
@@ -70,9 +67,6 @@ func (w *WhatIf) understand(e Entry) (awsapi.Call, error) {
 	rec, err := w.Recording(e.ID, bodies.Request, *e.Request)
 	if err != nil {
 		return awsapi.Call{}, err
-	}
-	if e.Request.Cut {
-		return awsapi.Call{}, errCut
 	}
 	return w.Understand(e, rec)
 }

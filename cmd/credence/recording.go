@@ -1,0 +1,126 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"filippo.io/age"
+
+	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/internal/bodies"
+	"github.com/credence-gateway/credence/internal/console"
+	"github.com/credence-gateway/credence/internal/replay"
+)
+
+// openBodies opens the recordings, when the configuration says who can read
+// them.
+func (u *unit) openBodies() error {
+	if !u.cfg.Recording.On() {
+		u.zlog.Info().Msg("what calls say is not recorded (set recording.recipients)")
+		return nil
+	}
+	recipients, err := u.recipients()
+	if err != nil {
+		return err
+	}
+	u.bodies, err = bodies.Open(bodies.Config{Dir: u.cfg.Recording.Dir, Recipients: recipients})
+	return err
+}
+
+func (u *unit) recipients() ([]age.Recipient, error) {
+	var list []age.Recipient
+	for _, name := range u.cfg.Recording.Recipients {
+		if strings.HasPrefix(name, "arn:") {
+			list = append(list, bodies.NewKMSRecipient(newKMS(u.base()), name))
+			continue
+		}
+		parsed, err := age.ParseRecipients(strings.NewReader(name))
+		if err != nil {
+			return nil, fmt.Errorf("recording.recipients: %s is no age public key: %w", name, err)
+		}
+		list = append(list, parsed...)
+	}
+	return list, nil
+}
+
+// openConsole makes the API that the verbs ask.
+func (u *unit) openConsole() (err error) {
+	log := replay.Folder(u.cfg.Audit.Dir)
+	if u.index, err = replay.OpenIndex(filepath.Join(u.cfg.State, "index.sqlite"), log); err != nil {
+		return err
+	}
+	c := console.Config{Index: u.index, Log: log, Record: func(ctx context.Context, e *audit.Event) error {
+		_, err := u.log.Append(ctx, signed(e))
+		return err
+	}}
+	if u.bodies != nil {
+		c.Erase = u.bodies.Erase
+	}
+	if u.cfg.Recording.Identity != "" {
+		reader, err := openReader(u.cfg, "")
+		if err != nil {
+			return err
+		}
+		c.Read = reader.Read
+	}
+	u.console, err = console.New(c)
+	return err
+}
+
+// serveConsole serves the API on its socket.
+func (u *unit) serveConsole(ctx context.Context) error {
+	path := consoleSocket(u.cfg)
+	if len(path) > maxSocketPath {
+		u.zlog.Warn().Str("path", path).Msg("no console: the state folder's path is too long for a Unix socket")
+		return nil
+	}
+	defer os.Remove(path) //nolint:errcheck // the next start removes it too
+	return serveHTTP(ctx, u.console, path)
+}
+
+// sweepEvery is how often recordings whose days are over are looked for.
+const sweepEvery = time.Hour
+
+// keepBodies erases recordings whose days are over, on record, until ctx ends
+// or the recordings can't be written any more.
+func (u *unit) keepBodies(ctx context.Context) error {
+	if u.bodies == nil {
+		return nil
+	}
+	sweep, look := time.NewTicker(sweepEvery), time.NewTicker(time.Second)
+	defer sweep.Stop()
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-look.C:
+			if err := u.bodies.Err(); err != nil {
+				return err
+			}
+		case <-sweep.C:
+			if err := u.bodies.Sweep(u.swept(ctx)); err != nil {
+				u.zlog.Error().Err(err).Msg("recordings whose days are over are still there")
+			}
+		}
+	}
+}
+
+// swept records which packs will be gone.
+func (u *unit) swept(ctx context.Context) func([]string) error {
+	return func(packs []string) error {
+		for len(packs) > 0 {
+			part := packs[:min(len(packs), 64)] // as many as a leaf lists
+			packs = packs[len(part):]
+			e := &audit.Event{Type: audit.BodyShred, Outcome: "complete", Shred: &audit.Shred{Packs: part, Reason: "their retention is over"}}
+			if _, err := u.log.Append(ctx, e); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}

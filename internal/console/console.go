@@ -1,0 +1,334 @@
+package console
+
+import (
+	"context"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/internal/bodies"
+	"github.com/credence-gateway/credence/internal/replay"
+)
+
+// Config is what the API stands on. Index, Log and Record must be set.
+type Config struct {
+	// Index answers questions across sessions; it is updated before each.
+	Index *replay.Index
+	// Log is the log that timelines are read from.
+	Log replay.Log
+	// Record makes an event durable.
+	Record func(context.Context, *audit.Event) error
+	// Read opens a recording: bodies.Reader.Read. nil when the gateway has no
+	// identity that can: recordings are then read where one is.
+	Read func(call string, d bodies.Direction, ref bodies.Reference) (bodies.Recorded, error)
+	// Erase deletes a session's keys, after say was told which: bodies.Erase.
+	// nil when nothing is recorded.
+	Erase func(session string, say func(keys []string) error) error
+	// Now is the clock. Default time.Now.
+	Now func() time.Time
+}
+
+// ErrConfig is returned by New for a Config with something missing.
+var ErrConfig = errors.New("console: Index, Log and Record must be set")
+
+type api struct{ Config }
+
+// New returns the API's handler.
+func New(c Config) (http.Handler, error) {
+	if c.Index == nil || c.Log == nil || c.Record == nil {
+		return nil, ErrConfig
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	a := &api{c}
+	mux := http.NewServeMux()
+	for pattern, h := range map[string]func(*http.Request) (any, error){
+		"GET /v1/sessions":             a.sessions,
+		"GET /v1/sessions/{id}":        a.timeline,
+		"POST /v1/sessions/{id}/shred": a.shred,
+		"GET /v1/calls":                a.calls,
+		"GET /v1/calls/{id}":           a.call,
+		"GET /v1/calls/{id}/{message}": a.body,
+		"POST /v1/views":               a.view,
+	} {
+		mux.Handle(pattern, answer(h))
+	}
+	return mux, nil
+}
+
+// failure is an error that the caller is told.
+type failure struct {
+	status int
+	text   string
+}
+
+func (f failure) Error() string { return f.text }
+
+// answer encodes what a handler returns. Errors of no known kind are not told.
+func answer(h func(*http.Request) (any, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
+		v, err := h(r)
+		status := http.StatusOK
+		var f failure
+		switch {
+		case errors.As(err, &f):
+			status, v = f.status, map[string]string{"error": f.text}
+		case err != nil:
+			status, v = http.StatusInternalServerError, map[string]string{"error": "the gateway failed: its own log says why"}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(v) // the caller has gone
+	})
+}
+
+func (a *api) sessions(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	since, err := a.moment(q, "since")
+	if err != nil {
+		return nil, err
+	}
+	limit, err := number(q, "limit")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := a.Index.Update(r.Context()); err != nil {
+		return nil, err
+	}
+	list, err := a.Index.Sessions(r.Context(), q.Get("agent"), since, limit)
+	return nonNil(list), err
+}
+
+func nonNil[T any](list []T) []T {
+	if list == nil {
+		return []T{}
+	}
+	return list
+}
+
+func (a *api) timeline(r *http.Request) (any, error) {
+	list, err := replay.Timeline(a.Log, r.PathValue("id"))
+	if err == nil && len(list) == 0 {
+		return nil, failure{http.StatusNotFound, "the log knows no session " + r.PathValue("id")}
+	}
+	return list, err
+}
+
+func (a *api) calls(r *http.Request) (any, error) {
+	q := r.URL.Query()
+	question := replay.Query{
+		Session: q.Get("session"), Agent: q.Get("agent"), Human: q.Get("human"), Action: q.Get("action"), Resource: q.Get("resource"),
+		Decision: q.Get("decision"), Outcome: q.Get("outcome"), Type: q.Get("type"),
+	}
+	var err error
+	if question.Since, err = a.moment(q, "since"); err != nil {
+		return nil, err
+	}
+	if question.Until, err = a.moment(q, "until"); err != nil {
+		return nil, err
+	}
+	if question.Limit, err = number(q, "limit"); err != nil {
+		return nil, err
+	}
+	if _, err := a.Index.Update(r.Context()); err != nil {
+		return nil, err
+	}
+	list, err := a.Index.Search(r.Context(), question)
+	return nonNil(list), err
+}
+
+func (a *api) call(r *http.Request) (any, error) { return a.entry(r) }
+
+// entry is the entry with the path's id.
+func (a *api) entry(r *http.Request) (replay.Entry, error) {
+	if _, err := a.Index.Update(r.Context()); err != nil {
+		return replay.Entry{}, err
+	}
+	e, ok, err := a.Index.Entry(r.Context(), r.PathValue("id"))
+	if err == nil && !ok {
+		return e, failure{http.StatusNotFound, "the log knows no call " + r.PathValue("id")}
+	}
+	return e, err
+}
+
+// Body is a recorded message. Text that is UTF-8 stands in Text, anything else
+// in base64.
+type Body struct {
+	Head   bodies.Head `json:"head"`
+	Text   string      `json:"text,omitempty"`
+	Base64 string      `json:"base64,omitempty"`
+	Cut    bool        `json:"cut,omitempty"` // the body was longer
+}
+
+func (a *api) body(r *http.Request) (any, error) {
+	if a.Read == nil {
+		return nil, failure{http.StatusNotImplemented, "the gateway holds no key that opens recordings: read them with credence replay --identity"}
+	}
+	e, err := a.entry(r)
+	if err != nil {
+		return nil, err
+	}
+	direction, ref, err := recorded(r.PathValue("message"), &e)
+	if err != nil {
+		return nil, err
+	}
+	if err := a.viewed(r.Context(), e.Session, e.ID); err != nil {
+		return nil, err
+	}
+	rec, err := a.Read(e.ID, direction, *ref)
+	switch {
+	case errors.Is(err, bodies.ErrErased):
+		return nil, failure{http.StatusGone, "the session's recordings were erased"}
+	case errors.Is(err, bodies.ErrMissing):
+		return nil, failure{http.StatusGone, "the recording is gone: its retention is over, or it was removed"}
+	case errors.Is(err, bodies.ErrTampered):
+		return nil, failure{http.StatusConflict, "the recording is not what the log says: run credence audit verify"}
+	case err != nil:
+		return nil, err
+	}
+	return NewBody(rec, *ref), nil
+}
+
+func recorded(name string, e *replay.Entry) (bodies.Direction, *bodies.Reference, error) {
+	direction, ref := bodies.Direction(name), e.Request
+	switch direction {
+	case bodies.Request:
+	case bodies.Response:
+		ref = e.Response
+	default:
+		return "", nil, failure{http.StatusNotFound, "a call has a request and a response"}
+	}
+	if ref == nil {
+		return "", nil, failure{http.StatusNotFound, "the " + name + " of this call was not recorded"}
+	}
+	return direction, ref, nil
+}
+
+// NewBody is what was recorded, as the API tells it.
+func NewBody(rec bodies.Recorded, ref bodies.Reference) Body {
+	b := Body{Head: rec.Head, Cut: ref.Cut}
+	if utf8.Valid(rec.Body) {
+		b.Text = string(rec.Body)
+	} else {
+		b.Base64 = base64.StdEncoding.EncodeToString(rec.Body)
+	}
+	return b
+}
+
+// View is somebody's reading of recordings outside the gateway, of a session or
+// of all.
+type View struct {
+	Session string `json:"session,omitempty"`
+	Call    string `json:"call,omitempty"`
+}
+
+func (a *api) view(r *http.Request) (any, error) {
+	var v View
+	if err := decode(r, &v); err != nil {
+		return nil, err
+	}
+	return map[string]bool{"recorded": true}, a.viewed(r.Context(), v.Session, v.Call)
+}
+
+// viewed is in the log before anything is shown.
+func (a *api) viewed(ctx context.Context, session, call string) error {
+	e := &audit.Event{Type: audit.ReplayView, Outcome: "complete"}
+	if session != "" {
+		e.Identity = &audit.Identity{Session: session}
+	}
+	if call != "" {
+		e.Detail = map[string]string{"call": call}
+	}
+	return a.Record(ctx, e)
+}
+
+// Shred is why recordings are erased.
+type Shred struct {
+	Reason string `json:"reason"`
+}
+
+// shred records the erasing first: a key that is gone without a word in the
+// log is evidence of tampering.
+func (a *api) shred(r *http.Request) (any, error) {
+	var s Shred
+	if err := decode(r, &s); err != nil {
+		return nil, err
+	}
+	if strings.TrimSpace(s.Reason) == "" {
+		return nil, failure{http.StatusBadRequest, "erasing recordings needs a reason"}
+	}
+	if a.Erase == nil {
+		return nil, failure{http.StatusNotImplemented, "this gateway records nothing"}
+	}
+	session, erased := r.PathValue("id"), []string{}
+	err := a.Erase(session, func(keys []string) error {
+		erased = keys
+		return a.shredded(r.Context(), session, s.Reason, keys)
+	})
+	if errors.Is(err, bodies.ErrErased) || errors.Is(err, bodies.ErrName) {
+		return nil, failure{http.StatusNotFound, "no recordings of the session " + session + " are held"}
+	}
+	return map[string][]string{"keys": erased}, err
+}
+
+// shredded says in the log which keys will be gone, as many to an event as fit.
+func (a *api) shredded(ctx context.Context, session, reason string, keys []string) error {
+	for part := range slices.Chunk(keys, maxKeys) {
+		err := a.Record(ctx, &audit.Event{
+			Type: audit.BodyShred, Identity: &audit.Identity{Session: session}, Outcome: "complete", Shred: &audit.Shred{Keys: part, Reason: reason},
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// maxKeys is how many keys one audit.Shred lists.
+const maxKeys = 64
+
+func decode(r *http.Request, v any) error {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	if err := d.Decode(v); err != nil {
+		return failure{http.StatusBadRequest, "the request's JSON can't be read: " + err.Error()}
+	}
+	return nil
+}
+
+// moment reads a time, or a duration back from now.
+func (a *api) moment(q url.Values, name string) (time.Time, error) {
+	text := q.Get(name)
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := replay.Moment(text, a.Now())
+	if err != nil {
+		return t, failure{http.StatusBadRequest, fmt.Sprintf("%s: %v", name, err)}
+	}
+	return t, nil
+}
+
+func number(q url.Values, name string) (int, error) {
+	text := q.Get(name)
+	if text == "" {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return 0, failure{http.StatusBadRequest, name + " is a number from 1"}
+	}
+	return n, nil
+}

@@ -1,0 +1,212 @@
+package console_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"filippo.io/age"
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/internal/bodies"
+	"github.com/credence-gateway/credence/internal/console"
+	"github.com/credence-gateway/credence/internal/replay"
+)
+
+// unit is a console over a log and a store of its own.
+type unit struct {
+	*testing.T
+	api    http.Handler
+	log    *audit.Log
+	dir    string
+	store  *bodies.Store
+	broken error // what recording an event fails with
+}
+
+func newUnit(t *testing.T) *unit {
+	t.Helper()
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	u := &unit{T: t, dir: filepath.Join(t.TempDir(), "log")}
+	recordings := filepath.Join(t.TempDir(), "bodies")
+	if u.log, err = audit.Open(audit.Config{Dir: u.dir, Origin: "credence/test"}); err != nil {
+		t.Fatal(err)
+	}
+	if u.store, err = bodies.Open(bodies.Config{Dir: recordings, Recipients: []age.Recipient{id.Recipient()}}); err != nil {
+		t.Fatal(err)
+	}
+	index, err := replay.OpenIndex(filepath.Join(t.TempDir(), "index"), replay.Folder(u.dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = errors.Join(index.Close(), u.store.Close(), u.log.Close()) })
+	u.api, err = console.New(console.Config{
+		Index: index, Log: replay.Folder(u.dir), Record: u.append, Read: bodies.NewReader(recordings, id).Read, Erase: u.store.Erase,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u
+}
+
+func (u *unit) append(ctx context.Context, e *audit.Event) error {
+	if u.broken != nil {
+		return u.broken
+	}
+	_, err := u.log.Append(ctx, e)
+	return err
+}
+
+// call records a call of a session with what it said.
+func (u *unit) call(session, id, body string) {
+	u.Helper()
+	r, err := u.store.Begin(bodies.Message{Session: session, Call: id, Direction: bodies.Request, Head: bodies.Head{Method: "POST", Target: "/"}})
+	if err != nil {
+		u.Fatal(err)
+	}
+	_, _ = r.Write([]byte(body)) // Durable says it
+	ref := r.Finish()
+	if err := r.Durable(u.Context()); err != nil {
+		u.Fatal(err)
+	}
+	kept := audit.Recording(ref)
+	begin := &audit.Event{
+		Type: audit.CallBegin, Call: id, Name: "PutItem", Source: "dynamodb.amazonaws.com", Identity: &audit.Identity{Principal: "corp|" + session, Session: session},
+		Decision: &audit.Decision{Effect: "allow"}, Request: &audit.Message{Recording: &kept},
+	}
+	for _, e := range []*audit.Event{begin, {Type: audit.CallEnd, Call: id, Outcome: "complete", Response: &audit.Message{Status: 200}}} {
+		if _, err := u.log.Append(u.Context(), e); err != nil {
+			u.Fatal(err)
+		}
+	}
+}
+
+// ask returns the answer's status and its JSON.
+func (u *unit) ask(method, path, body string) (int, any) {
+	u.Helper()
+	w := httptest.NewRecorder()
+	u.api.ServeHTTP(w, httptest.NewRequestWithContext(u.Context(), method, path, strings.NewReader(body)))
+	var v any
+	if err := json.Unmarshal(w.Body.Bytes(), &v); err != nil {
+		u.Fatalf("%s %s: %v in %q", method, path, err, w.Body)
+	}
+	return w.Code, v
+}
+
+// kinds are the types of the log's events about a session.
+func (u *unit) kinds(session string) []string {
+	u.Helper()
+	list, err := replay.Timeline(replay.Folder(u.dir), session)
+	if err != nil {
+		u.Fatal(err)
+	}
+	var kinds []string
+	for _, e := range list {
+		kinds = append(kinds, e.Type)
+	}
+	return kinds
+}
+
+func TestQuestions(t *testing.T) {
+	u := newUnit(t)
+	u.call("alpha", "c1", `{"a":1}`)
+	u.call("beta", "c2", `{"b":2}`)
+	for _, tt := range []struct {
+		path   string
+		status int
+		want   string // in the answer
+	}{
+		{"/v1/sessions", 200, `"id":"alpha"`},
+		{"/v1/sessions?agent=corp|beta", 200, `"id":"beta"`},
+		{"/v1/sessions?since=1h", 200, `"id":"alpha"`},
+		{"/v1/sessions?since=soon", 400, "since: "},
+		{"/v1/sessions?limit=0", 400, "limit is a number from 1"},
+		{"/v1/sessions/alpha", 200, `"id":"c1"`},
+		{"/v1/sessions/gamma", 404, "no session gamma"},
+		{"/v1/calls?session=beta", 200, `"id":"c2"`},
+		{"/v1/calls?session=nobody", 200, `[]`},
+		{"/v1/calls?until=never", 400, "until: "},
+		{"/v1/calls/c1", 200, `"operation":"PutItem"`},
+		{"/v1/calls/c9", 404, "no call c9"},
+		{"/v1/calls/c1/request", 200, `"text":"{\"a\":1}"`},
+		{"/v1/calls/c1/response", 404, "was not recorded"},
+		{"/v1/calls/c1/secrets", 404, "a call has a request and a response"},
+	} {
+		status, v := u.ask("GET", tt.path, "")
+		var b bytes.Buffer
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(v); err != nil {
+			t.Fatal(err)
+		}
+		if status != tt.status || !strings.Contains(b.String(), tt.want) {
+			t.Errorf("%s: %d %s\nwant %d with %s", tt.path, status, b.String(), tt.status, tt.want)
+		}
+	}
+}
+
+// TestViewsAreRecorded: nothing is shown before the log knows.
+func TestViewsAreRecorded(t *testing.T) {
+	u := newUnit(t)
+	u.call("alpha", "c1", "secret")
+	if status, _ := u.ask("GET", "/v1/calls/c1/request", ""); status != 200 {
+		t.Fatal(status)
+	}
+	if status, _ := u.ask("POST", "/v1/views", `{"session":"alpha"}`); status != 200 {
+		t.Fatal(status)
+	}
+	if diff := cmp.Diff([]string{"call.begin", "replay.view", "replay.view"}, u.kinds("alpha")); diff != "" {
+		t.Error(diff)
+	}
+	u.broken = errors.New("the log is full")
+	status, v := u.ask("GET", "/v1/calls/c1/request", "")
+	if status != 500 || strings.Contains(v.(map[string]any)["error"].(string), "full") {
+		t.Errorf("shown without a record, or told too much: %d %v", status, v)
+	}
+}
+
+func TestShred(t *testing.T) {
+	u := newUnit(t)
+	u.call("alpha", "c1", "secret")
+	u.broken = errors.New("the log is full")
+	if status, _ := u.ask("POST", "/v1/sessions/alpha/shred", `{"reason":"asked to"}`); status != 500 {
+		t.Errorf("erased without a record: %d", status)
+	}
+	u.broken = nil
+	if status, _ := u.ask("GET", "/v1/calls/c1/request", ""); status != 200 {
+		t.Errorf("a failed erasing has erased: %d", status)
+	}
+	for _, tt := range []struct {
+		session, body string
+		status        int
+	}{
+		{"alpha", `{}`, 400}, {"alpha", `{"reason":"  "}`, 400}, {"alpha", `{"why":"x"}`, 400}, {"beta", `{"reason":"x"}`, 404},
+		{"alpha", `{"reason":"asked to"}`, 200}, {"alpha", `{"reason":"again"}`, 404},
+	} {
+		if status, v := u.ask("POST", "/v1/sessions/"+tt.session+"/shred", tt.body); status != tt.status {
+			t.Errorf("%s %s: %d %v, want %d", tt.session, tt.body, status, v, tt.status)
+		}
+	}
+	if status, _ := u.ask("GET", "/v1/calls/c1/request", ""); status != 410 {
+		t.Errorf("an erased recording: %d", status)
+	}
+	kinds := u.kinds("alpha")
+	if diff := cmp.Diff([]string{"call.begin", "replay.view", "body.shred", "replay.view"}, kinds); diff != "" {
+		t.Error(diff)
+	}
+}
+
+func TestNewWantsEverything(t *testing.T) {
+	if _, err := console.New(console.Config{}); !errors.Is(err, console.ErrConfig) {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,23 @@
+// Package console is what people ask of the gateway: which sessions there were,
+// what they did and said, and to have a session's recordings erased. The
+// command line and the pages share its JSON API:
+//
+//	GET  /v1/sessions?agent=&since=&limit=          replay.Session, the latest first
+//	GET  /v1/sessions/{id}                          the session's timeline: replay.Entry, in order
+//	POST /v1/sessions/{id}/shred   {"reason": …}    erases its recordings: {"keys": […]}
+//	GET  /v1/calls?agent=&human=&action=&resource=&session=&decision=&outcome=&type=&since=&until=&limit=
+//	                                                replay.Entry, the newest first; "*" stands for any text
+//	GET  /v1/calls/{id}                             replay.Entry
+//	GET  /v1/calls/{id}/{request|response}          what was recorded: Body
+//	POST /v1/views   {"session": …, "call": …}      records that somebody reads recordings elsewhere
+//
+// Times are RFC 3339; since also takes a duration such as "24h", back from now.
+// An answer is JSON in UTF-8; an error is {"error": "one sentence"} with the
+// status 400, 404, 409, 410 (erased), 500 or 501 (not set up).
+//
+// Reading a recording and erasing one are in the log before the answer leaves:
+// replay.view and body.shred. A record that fails stops the act.
+//
+// The handler trusts its listener: it belongs on a Unix socket (0600) or behind
+// a sign-in.
+package console
