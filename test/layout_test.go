@@ -24,7 +24,7 @@ var levels = map[string]int{
 	"policies": 2, "internal/login": 2, "internal/devissuer": 2, "internal/mint": 2, "internal/grant": 2, "internal/replay": 2, "internal/masks": 2,
 	"internal/ca":      1,
 	"internal/rewrite": 2,
-	"internal/refuse":  3, "internal/console": 3,
+	"internal/refuse":  3, "internal/console": 3, "internal/recorder": 3,
 	"extauthz":         4, "extproc": 4, "xds": 4, "envoy": 4,
 	"cmd/credence": 5, "test": 5,
 }

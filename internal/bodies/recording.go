@@ -48,6 +48,9 @@ func (r *Recording) Write(p []byte) (int, error) {
 	return len(p), r.err
 }
 
+// Cut says that the rest of the body will not be kept.
+func (r *Recording) Cut() { r.ref.Cut, r.limit = true, 0 }
+
 // add fills the next box and sends what is full. The last one stays.
 func (r *Recording) add(p []byte) {
 	for len(p) > 0 {

@@ -32,8 +32,8 @@
 //
 // # Formats
 //
-// JSON (also newline-delimited), XML, CBOR (RFC 8949), AWS event streams, CSV
-// and plain text. Every parser is strict: what it can't parse is ErrFormat,
+// JSON (also newline-delimited), XML, CBOR (RFC 8949), AWS event streams, CSV,
+// forms and plain text. Every parser is strict: what it can't parse is ErrFormat,
 // what does not fit into its bounds ErrBound, and nothing more may be released
 // then. Memory is at most 1 MiB and a piece of input.
 //

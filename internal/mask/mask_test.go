@@ -780,3 +780,19 @@ func TestValue(t *testing.T) {
 		t.Error(counts, err)
 	}
 }
+
+func TestForm(t *testing.T) {
+	m := compile(t, rules("MasterUserPassword", "Users[].Secret", "!pii"))
+	in := "Action=CreateDBInstance&MasterUserPassword=p%40ss+w&Users.member.1.Secret=s&Users.2.Secret=t&Note=to+jane%40example.com&Empty=&Bare"
+	want := "Action=CreateDBInstance&MasterUserPassword=%5Bmasked%5D&Users.member.1.Secret=%5Bmasked%5D&Users.2.Secret=%5Bmasked%5D&Note=to+%5Bmasked%5D&Empty=&Bare"
+	if got := everyCut(t, m, mask.Form, mask.Options{}, []byte(in)); string(got) != want {
+		t.Errorf("%s\nwant %s", got, want)
+	}
+	s, err := m.Stream(mask.Form, mask.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.Append(nil, []byte("a=%zz&")); !errors.Is(err, mask.ErrFormat) {
+		t.Error(err)
+	}
+}

@@ -14,6 +14,7 @@ const (
 	EventStream Format = "event-stream"
 	CSV         Format = "csv"
 	Plain       Format = "text"
+	Form        Format = "form" // application/x-www-form-urlencoded
 )
 
 // Options are what a parser must know of the body.
@@ -56,6 +57,8 @@ func (m *Mask) Stream(f Format, o Options) (Stream, error) {
 		return newCSV(m, counts), nil
 	case Plain:
 		return newText(m, counts), nil
+	case Form:
+		return newForm(m, counts), nil
 	}
 	return nil, fmt.Errorf("%w: unknown format %q", ErrConfig, f)
 }

@@ -75,6 +75,8 @@ func formatOf(media string, start []byte) mask.Format {
 		return mask.CBOR
 	case media == "application/vnd.amazon.eventstream":
 		return mask.EventStream
+	case media == "application/x-www-form-urlencoded":
+		return mask.Form
 	case media == "text/csv", media == "text/tab-separated-values":
 		return mask.CSV
 	}

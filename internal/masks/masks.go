@@ -39,6 +39,8 @@ type Config struct {
 	// Sensitive lists the paths of what AWS's model calls sensitive in an
 	// operation's answer, in the names of the protocol's wire.
 	Sensitive func(service, operation, protocol string) []string
+	// SensitiveInput is the same of requests.
+	SensitiveInput func(service, operation, protocol string) []string
 	// Sets are the operator's rules.
 	Sets map[string][]Rule
 	// Always are the sets that every answer is under. nil means "keys".
@@ -68,6 +70,9 @@ func New(c Config) (*Masks, error) {
 	}
 	if c.Sensitive == nil {
 		c.Sensitive = func(string, string, string) []string { return nil }
+	}
+	if c.SensitiveInput == nil {
+		c.SensitiveInput = func(string, string, string) []string { return nil }
 	}
 	if c.Always == nil {
 		c.Always = []string{Keys}
@@ -203,13 +208,40 @@ const most = 4096
 
 // Mask returns the compiled masks of a plan that Plan gave.
 func (m *Masks) Mask(service, operation, protocol, plan string) (*mask.Mask, error) {
-	key := path.Join(service, operation, protocol, plan)
+	return m.once(path.Join(service, operation, protocol, plan), func() (*mask.Mask, error) {
+		return m.build(service, operation, protocol, plan)
+	})
+}
+
+// Recorded returns the masks of what is kept of an operation's requests, or
+// answers: what the model and the overlay call sensitive. It is nil when
+// nothing is.
+func (m *Masks) Recorded(service, operation, protocol string, request bool) (*mask.Mask, error) {
+	key := path.Join(service, operation, protocol, "recorded", strconv.FormatBool(request))
+	built, err := m.once(key, func() (*mask.Mask, error) {
+		b := builder{key: m.cfg.Key}
+		if request {
+			b.paths(m.cfg.SensitiveInput(service, operation, protocol), mask.Redact)
+		} else {
+			b.paths(m.cfg.Sensitive(service, operation, protocol), mask.Redact)
+			b.paths(overlay[service+":"+operation], mask.Redact)
+		}
+		return mask.New(b.config())
+	})
+	if err != nil || built.Empty() {
+		return nil, err
+	}
+	return built, nil
+}
+
+// once compiles a mask, or returns it as compiled before.
+func (m *Masks) once(key string, build func() (*mask.Mask, error)) (*mask.Mask, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if built := m.built[key]; built != nil {
 		return built, nil
 	}
-	built, err := m.build(service, operation, protocol, plan)
+	built, err := build()
 	if err != nil {
 		return nil, err
 	}

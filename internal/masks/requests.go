@@ -22,17 +22,7 @@ func (m *Masks) Requests(c Call, sets []string) (*mask.Mask, error) {
 	if len(rules) == 0 {
 		return nil, nil
 	}
-	key := "requests/" + strings.Join(rules, ",")
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	if built := m.built[key]; built != nil {
-		return built, nil
-	}
-	built, err := m.blocking(rules)
-	if err == nil {
-		m.built[key] = built
-	}
-	return built, err
+	return m.once("requests/"+strings.Join(rules, ","), func() (*mask.Mask, error) { return m.blocking(rules) })
 }
 
 func (m *Masks) blocking(rules []string) (*mask.Mask, error) {
