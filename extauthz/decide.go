@@ -2,6 +2,7 @@ package extauthz
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/credence-gateway/credence/internal/awsapi"
@@ -18,12 +19,23 @@ func (c *call) decide(context.Context) error {
 	}
 	c.decision = c.cfg.Decide(policies.Facts{
 		Principal: c.session.Principal, Role: c.session.Role, SessionID: c.session.ID, Issued: c.session.Issued,
-		Now: c.now, Source: c.r.Peer, Call: c.aws,
+		Bindings: c.session.Sources, Now: c.now, Source: c.r.Peer, Call: c.aws,
 	})
-	if !c.decision.Allow || len(c.decision.Errors) > 0 {
+	if !c.allowed() && !c.observed() {
 		return &refuse.PolicyDenied{Denied: c.decision.Denied, Advice: c.decision.Advice, Faulty: len(c.decision.Errors) > 0}
 	}
 	return nil
+}
+
+// allowed is what policy said.
+func (c *call) allowed() bool { return c.decision.Allow && len(c.decision.Errors) == 0 }
+
+// observed reports whether a denial is only recorded: the role is in observe
+// mode, policies were evaluated without a fault, and no action can widen its
+// caller's own rights.
+func (c *call) observed() bool {
+	escalates := func(a awsapi.Action) bool { return a.Escalates }
+	return c.role.Observe && !c.decision.Firm && len(c.decision.Errors) == 0 && !slices.ContainsFunc(c.aws.Actions, escalates)
 }
 
 // narrow makes sure of a credential for what was allowed, and no more.

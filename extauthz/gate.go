@@ -12,6 +12,9 @@
 //     mutating call's signature.
 //  3. decide: policy allows every action on every resource, or the call is
 //     refused. Operations that hand out AWS credentials are always refused.
+//     For a role in observe mode a denial is recorded as would_deny and the
+//     call goes on; never one that can widen its caller's rights, and never
+//     after a fault.
 //  4. narrow: STS gives a credential that reaches just what was allowed, or
 //     one that was given before is still good.
 //  5. record: call.begin is durable. Only then the grant leaves, which the
@@ -94,6 +97,7 @@ type RoleInfo struct {
 	mint.Role
 	Account   string // 12 digits
 	Partition string // "" means "aws"
+	Observe   bool   // what policy denies is recorded as would_deny and forwarded
 }
 
 // ErrConfig is returned by New for a Config with a function missing.

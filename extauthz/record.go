@@ -95,8 +95,11 @@ func (c *call) decided() *audit.Decision {
 		return nil
 	}
 	d := &audit.Decision{Effect: "deny", Policies: c.decision.Reasons, Set: c.decision.Set, Errors: c.decision.Errors, Denied: c.decision.Denied}
-	if c.decision.Allow && len(c.decision.Errors) == 0 {
+	switch {
+	case c.allowed():
 		d.Effect = "allow"
+	case c.observed():
+		d.Effect = "would_deny"
 	}
 	return d
 }

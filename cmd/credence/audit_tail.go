@@ -129,6 +129,8 @@ type line struct {
 		Session   string `json:"sessionId"`
 	} `json:"userIdentity"`
 	Decision struct {
+		Effect   string   `json:"effect"`
+		Denied   string   `json:"denied"`
 		Policies []string `json:"policies"`
 	} `json:"decision"`
 	Response struct {
@@ -188,6 +190,9 @@ func (l line) how() []string {
 	}
 	if l.Count > 0 {
 		parts = append(parts, fmt.Sprintf("%d times", l.Count))
+	}
+	if l.Decision.Effect == "would_deny" {
+		parts = append(parts, "would deny "+l.Decision.Denied)
 	}
 	if len(l.Decision.Policies) > 0 {
 		parts = append(parts, "by "+strings.Join(l.Decision.Policies, ", "))

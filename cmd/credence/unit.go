@@ -235,6 +235,7 @@ func (u *unit) role(name string) (extauthz.RoleInfo, bool) {
 		Role:      mint.Role{Name: r.Name, ARN: r.ARN, ExternalID: r.ExternalID, Connection: c.Name, STS: c.Endpoint},
 		Account:   c.Account,
 		Partition: partition(c.Regions[0]),
+		Observe:   r.Mode == config.Observe,
 	}, true
 }
 

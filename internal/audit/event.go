@@ -73,7 +73,7 @@ type Resource struct {
 
 // Decision is what policy said.
 type Decision struct {
-	Effect   string   // effect: "allow", "deny"
+	Effect   string   // effect: "allow", "deny", "would_deny" (observe mode: forwarded all the same)
 	Policies []string // policies: ids of the deciding policies
 	Set      string   // policySet: SHA-256
 	Errors   []string // errors

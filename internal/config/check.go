@@ -233,6 +233,9 @@ func (c *Config) checkRole(r Role) error {
 	if m[2] != conn.Account {
 		return fmt.Errorf("arn: account %s is not connection %s's %s", m[2], conn.Name, conn.Account)
 	}
+	if modes := []string{Enforce, Observe}; !slices.Contains(modes, r.Mode) {
+		return fmt.Errorf("mode: %q is unknown%s", r.Mode, nearest.Hint(r.Mode, modes))
+	}
 	return nil
 }
 

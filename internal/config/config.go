@@ -116,7 +116,16 @@ type Role struct {
 	Connection string `yaml:"connection" json:"connection"`
 	ARN        string `yaml:"arn" json:"arn"`
 	ExternalID string `yaml:"external_id" json:"external_id,omitempty"`
+	// Mode is enforce, or observe: what policy denies is recorded as
+	// would_deny and forwarded. Default enforce.
+	Mode string `yaml:"mode" json:"mode,omitempty"`
 }
+
+// Modes of a role.
+const (
+	Enforce = "enforce"
+	Observe = "observe"
+)
 
 // Sessions bounds gateway sessions.
 type Sessions struct {
@@ -244,6 +253,9 @@ func (c *Config) fill(dir, hostname string) {
 	}
 	for i := range c.Identity.OIDC {
 		c.Identity.OIDC[i].fill()
+	}
+	for i := range c.Roles {
+		orDefault(&c.Roles[i].Mode, Enforce)
 	}
 	for i := range c.Connections {
 		absolute(&c.Connections[i].CA, dir)

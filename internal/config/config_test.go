@@ -45,12 +45,12 @@ func TestMinimalFileGetsDefaults(t *testing.T) {
 	got := map[string]string{
 		"listen": c.Listen, "state": c.State, "policies": c.Policies, "log": c.Audit.Dir,
 		"ttl": c.Sessions.TTL.String(), "groups": c.Identity.OIDC[0].GroupsClaim, "life": c.Identity.OIDC[0].MaxTokenLife.String(),
-		"arn": c.GatewayARN(c.Roles[0]), "url": c.PublicURL, "host": c.Host(),
+		"arn": c.GatewayARN(c.Roles[0]), "url": c.PublicURL, "host": c.Host(), "mode": c.Roles[0].Mode,
 	}
 	want := map[string]string{
 		"listen": "127.0.0.1:8080", "state": dir + "/.credence", "policies": dir + "/policies", "log": dir + "/.credence/log",
 		"ttl": "1h0m0s", "groups": "groups", "life": "1h0m0s",
-		"arn": "arn:aws:iam::111122223333:role/credence/reader", "url": "http://127.0.0.1:8080", "host": "127.0.0.1",
+		"arn": "arn:aws:iam::111122223333:role/credence/reader", "url": "http://127.0.0.1:8080", "host": "127.0.0.1", "mode": "enforce",
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
@@ -105,6 +105,7 @@ func TestBadFiles(t *testing.T) {
 		"not a map":           {minimal, "- a\n", "line 1: the file: want keys and values here"},
 		"empty":               {minimal, "", "the file is empty"},
 		"no identity":         {"identity:\n  oidc:\n    - {name: corp, issuer: \"https://login.example.com\", audience: [credence]}\n", "", "identity.oidc is empty"},
+		"bad mode":            {"connection: prod", "mode: observ, connection: prod", `roles reader: mode: "observ" is unknown: did you mean "observe"?`},
 		"two roles, one name": {"policies: ./policies", "  - {name: reader, connection: prod, arn: \"arn:aws:iam::111122223333:role/x\"}\npolicies: ./policies", `roles: the name "reader" is used twice`},
 	} {
 		t.Run(name, func(t *testing.T) {
