@@ -2,6 +2,7 @@ package policies
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 	"time"
 
@@ -179,6 +180,9 @@ func (d *deciding) newContext(q question, a *Approval) types.Record {
 		"id": types.String(f.SessionID), "role": types.String(f.Role),
 		"age": types.Long(max(0, f.Now.Sub(f.Issued)/time.Second)), "bindings": networks(f.Bindings),
 	})
+	if slices.ContainsFunc(d.rules, func(r *rule) bool { return r.uses.params }) {
+		facts["params"] = values(f.Call.Params, d.set.model.params.of(d.set.model.of(q.action)))
+	}
 	if a != nil {
 		facts["approval"] = a.record()
 	}

@@ -14,6 +14,8 @@ import (
 type Catalog interface {
 	Actions() ([]awsapi.ActionInfo, error)
 	ResourceTypes() ([]awsapi.ResourceType, error)
+	Services() []awsapi.Service
+	Operations(service string) ([]awsapi.Operation, error)
 }
 
 // Types of the model that are not AWS's.
@@ -46,6 +48,7 @@ type model struct {
 	parents  map[string]types.EntityUIDSet        // "s3:Read" as a set of one
 	kinds    map[kindKey]*kind                    // resource types by IAM's names
 	entities map[types.EntityType]resolved.Entity // every entity type of the schema
+	params   *params
 }
 
 type kindKey struct{ prefix, name string }
@@ -70,6 +73,7 @@ func newModel(c Catalog) (*model, error) {
 	m := &model{
 		list: actions, info: make(map[types.String]*awsapi.ActionInfo, len(actions)),
 		groups: types.EntityMap{}, parents: map[string]types.EntityUIDSet{}, kinds: make(map[kindKey]*kind, len(list)),
+		params: newParams(c),
 	}
 	for _, t := range list {
 		m.kinds[kindKey{t.Prefix, t.Type}] = &kind{

@@ -49,6 +49,26 @@ func (small) ResourceTypes() ([]awsapi.ResourceType, error) {
 	}, nil
 }
 
+func (small) Services() []awsapi.Service {
+	return []awsapi.Service{{ID: "s3", Prefix: "s3"}, {ID: "s3x", Prefix: "s3"}}
+}
+
+// Operations has two operations of one action, which agree on some members.
+func (small) Operations(service string) ([]awsapi.Operation, error) {
+	param := func(name string, t, element awsapi.ParamType) awsapi.Param {
+		return awsapi.Param{Name: name, Type: t, Element: element}
+	}
+	if service == "s3x" {
+		return []awsapi.Operation{{Actions: []string{"s3:PutObject"}, Params: []awsapi.Param{
+			param("ACL", awsapi.StringParam, ""), param("Size", awsapi.StringParam, ""), param("Dry", awsapi.BooleanParam, ""), param("Plain", awsapi.StringParam, ""),
+		}}}, nil
+	}
+	return []awsapi.Operation{{Actions: []string{"s3:PutObject"}, Params: []awsapi.Param{
+		param("ACL", awsapi.StringParam, ""), param("Size", awsapi.IntegerParam, ""), param("Parts", awsapi.IntegerParam, ""), param("Tags", awsapi.ListParam, awsapi.StringParam),
+		param("Meta", awsapi.MapParam, awsapi.StringParam), param("Plain", awsapi.MapParam, awsapi.StringParam), param("Rows", awsapi.ListParam, awsapi.StructureParam),
+	}}}, nil
+}
+
 func write(t testing.TB, dir, name, text string) {
 	t.Helper()
 	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
@@ -74,7 +94,9 @@ func facts(actions ...awsapi.Action) policies.Facts {
 	return policies.Facts{
 		Principal: agent, Role: "reader", SessionID: "s", Issued: now.Add(-time.Minute), Now: now, Source: netip.MustParseAddr("10.1.2.3"),
 		Bindings: []netip.Prefix{netip.MustParsePrefix("10.1.2.0/24")},
-		Call:     awsapi.Call{Service: "s3", Region: "us-east-1", Partition: "aws", Account: "111122223333", Actions: actions},
+		Call: awsapi.Call{Service: "s3", Region: "us-east-1", Partition: "aws", Account: "111122223333", Actions: actions, Params: map[string]any{
+			"ACL": "private", "Size": int64(3), "Parts": int64(2), "Dry": true, "Tags": []any{"a", "b"}, "Meta": map[string]any{"x": "y"},
+		}},
 	}
 }
 
@@ -102,6 +124,7 @@ func TestDecide(t *testing.T) {
 	const (
 		readReports = `permit (principal, action == AWS::Action::"s3:GetObject", resource is S3::Object) when { resource.bucket == "reports" && resource.key like "2026/*" };`
 		anything    = `permit (principal, action, resource);`
+		ofPut       = `permit (principal, action == AWS::Action::"s3:PutObject", resource)`
 	)
 	for name, tt := range map[string]struct {
 		policies string
@@ -149,6 +172,12 @@ func TestDecide(t *testing.T) {
 		"for another human":                    {`permit (principal, action in AWS::Action::"s3:*", resource) when { context has onBehalfOf && context.onBehalfOf == Credence::User::"corp|eve" };`, []awsapi.Action{get}, false},
 		"from a bound session":                 {`permit (principal, action in AWS::Action::"s3:*", resource) when { context.session.bindings.contains(ip("10.1.2.0/24")) };`, []awsapi.Action{get}, true},
 		"with an approval, which is not there": {`permit (principal, action in AWS::Action::"s3:*", resource) when { context has approval };`, []awsapi.Action{get}, false},
+		"by a text of the input":               {ofPut + ` when { context.params has ACL && context.params.ACL == "private" };`, []awsapi.Action{put}, true},
+		"by another text":                      {ofPut + ` when { context.params has ACL && context.params.ACL == "public-read" };`, []awsapi.Action{put}, false},
+		"by a number and a truth":              {ofPut + ` when { context.params has Parts && context.params.Parts < 8 && context.params has Dry && context.params.Dry };`, []awsapi.Action{put}, true},
+		"by a list":                            {ofPut + ` when { context.params has Tags && context.params.Tags.contains("a") && !context.params.Tags.contains("c") };`, []awsapi.Action{put}, true},
+		"by what is not in the input":          {ofPut + ` unless { context.params has ACL };`, []awsapi.Action{put}, false},
+		"by what another action has":           {`permit (principal, action in AWS::Action::"s3:*", resource) when { context.params has ACL };`, []awsapi.Action{get}, false},
 		"an escalation by name in a list":      {`permit (principal, action in [AWS::Action::"s3:*", AWS::Action::"iam:CreateAccessKey"], resource);`, []awsapi.Action{newKey}, true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -305,6 +334,11 @@ func TestBadSets(t *testing.T) {
 		"session":           {`permit (principal, action in AWS::Action::"s3:*", resource) when { context.session.aeg < 1 };`, `did you mean "age"?`},
 		"principal":         {`permit (principal, action in AWS::Action::"s3:*", resource) when { principal.isuer == "corp" };`, `did you mean "issuer"?`},
 		"account of a role": {`permit (principal, action == Credence::Action::"OpenSession", resource) when { resource.acount == "1" };`, `did you mean "account"?`},
+		"params":            {`permit (principal, action == AWS::Action::"s3:PutObject", resource) when { context.params has ACL && context.params.ACL == 1 };`, "p.cedar:1:1"},
+		"params' name":      {`permit (principal, action == AWS::Action::"s3:PutObject", resource) when { context.params.ACCL == "x" };`, `did you mean "ACL"?`},
+		"params, no has":    {`permit (principal, action == AWS::Action::"s3:PutObject", resource) when { context.params.ACL == "x" };`, `write "context.params has ACL && ..." first`},
+		"params' conflict":  {`permit (principal, action == AWS::Action::"s3:PutObject", resource) when { context.params.Size == "x" };`, "`Size` in context"},
+		"params of no type": {`permit (principal, action == AWS::Action::"s3:PutObject", resource) when { context.params.Meta == "x" };`, "`Meta` in context"},
 		"no check of has":   {`permit (principal, action in AWS::Action::"s3:*", resource) when { context.approval.id == "1" };`, `write "context has approval && ..." first`},
 		"forbid's duty":     {`@narrow("exact") forbid (principal, action, resource);`, `@narrow stands on a forbid`},
 		"approval":          {`@approval("sre") permit (principal, action, resource);`, `such as "group:corp|sre:2"`},

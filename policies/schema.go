@@ -39,6 +39,7 @@ var (
 		"session": {Type: sessionFacts}, "now": isDatetime, "sourceIp": isAddress, "inferred": isBool,
 		"approval":   {Type: approvalFacts, Optional: true},
 		"onBehalfOf": {Type: resolved.EntityType(typeUser), Optional: true},
+		"params":     {Type: resolved.RecordType{}},
 	}
 )
 
@@ -86,11 +87,15 @@ func (k *kind) attributes() []string {
 }
 
 // appliesTo says what an action applies to; nil for a group, which no request
-// names.
-func (m *model) appliesTo(uid types.EntityUID) *resolved.AppliesTo {
+// names. typed gives context.params its type.
+func (m *model) appliesTo(uid types.EntityUID, typed bool) *resolved.AppliesTo {
 	switch a := m.of(uid); {
 	case a != nil:
-		return &resolved.AppliesTo{Principals: []types.EntityType{typeAgent}, Resources: m.typesOf(a), Context: callContext}
+		context := callContext
+		if typed {
+			context = withParams(m.params.of(a))
+		}
+		return &resolved.AppliesTo{Principals: []types.EntityType{typeAgent}, Resources: m.typesOf(a), Context: context}
 	case uid == openSession:
 		return &resolved.AppliesTo{Principals: []types.EntityType{typeAgent}, Resources: []types.EntityType{typeRole}, Context: actContext}
 	case uid.Type == typeOwn:
@@ -104,7 +109,7 @@ func (m *model) whole() *resolved.Schema {
 	s := &resolved.Schema{Entities: m.entities, Actions: make(map[types.EntityUID]resolved.Action, len(m.list)+len(m.groups))}
 	for _, uid := range m.all() {
 		e, _ := m.action(uid)
-		s.Actions[uid] = resolved.Action{Entity: e, AppliesTo: m.appliesTo(uid)}
+		s.Actions[uid] = resolved.Action{Entity: e, AppliesTo: m.appliesTo(uid, true)}
 	}
 	return s
 }

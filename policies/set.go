@@ -297,7 +297,11 @@ func (m *model) hint(line string) string {
 		return nearest.Hint(w[1], m.factNames(types.NewEntityUID(types.EntityType(w[2]), types.String(w[3]))))
 	}
 	if w := uncheckedFact.FindStringSubmatch(line); w != nil {
-		return fmt.Sprintf(`: not every call has it, so write "context has %s && ..." first`, w[1])
+		of, name := "context", w[1]
+		if i := strings.LastIndexByte(name, '.'); i >= 0 {
+			of, name = of+"."+name[:i], name[i+1:]
+		}
+		return fmt.Sprintf(`: not every call has it, so write "%s has %s && ..." first`, of, name)
 	}
 	return ""
 }
@@ -326,7 +330,7 @@ func (m *model) factNames(uid types.EntityUID) []string {
 			}
 		}
 	}
-	if applies := m.appliesTo(uid); applies != nil {
+	if applies := m.appliesTo(uid, true); applies != nil {
 		walk(applies.Context)
 	}
 	return names

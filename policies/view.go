@@ -137,7 +137,7 @@ func (m *model) view(p *ast.Policy, u uses) *resolved.Schema {
 		v.add(uid, p.Resource)
 	}
 	if len(v.seen) == 0 && len(scope) > 0 { // nothing fits: the validator says so
-		v.action(scope[0], m.appliesTo(scope[0]))
+		v.action(scope[0], m.appliesTo(scope[0], u.params))
 	}
 	for _, uid := range slices.Concat(named(p.Action), u.literals) {
 		v.action(uid, v.schema.Actions[uid].AppliesTo)
@@ -175,7 +175,7 @@ func (v *view) actions(scope ast.IsActionScopeNode) []types.EntityUID {
 // add takes an action with those of its resource types that make a pair of a
 // kind that is not there yet.
 func (v *view) add(uid types.EntityUID, scope ast.IsResourceScopeNode) {
-	applies := v.model.appliesTo(uid)
+	applies := v.model.appliesTo(uid, v.uses.params)
 	if applies == nil {
 		return
 	}
