@@ -13,7 +13,8 @@
 //	context    session {id, role, age in seconds, bindings: the networks that it
 //	           is good from}, now, sourceIp, inferred: whether the action's name
 //	           was derived and not found in IAM's data; approval {id, at,
-//	           approvers} and onBehalfOf, the human, where there is one
+//	           approvers} and onBehalfOf, the human, where there is one; params,
+//	           the call's input members as the catalog types them, each optional
 //
 // Type names are IAM's in camel case: IAM's "dynamodb" and "table" become
 // Dynamodb::Table, "logs" and "log-group" become Logs::LogGroup. Where a request
