@@ -23,6 +23,8 @@ var (
 	roleForm    = regexp.MustCompile(`^arn:(aws[a-z-]*):iam::([0-9]{12}):role/[\w+=,.@/-]{1,512}$`)
 	kmsForm     = regexp.MustCompile(`^arn:aws[a-z-]*:kms:[a-z0-9-]+:[0-9]{12}:key/[A-Za-z0-9-]+$`)
 	algorithms  = []string{"RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"}
+	originForm  = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*$`)
+	bucketForm  = regexp.MustCompile(`^s3://[a-z0-9][a-z0-9.-]{1,61}[a-z0-9](?:/[A-Za-z0-9._/-]*)?$`)
 	levels      = []string{"debug", "info", "warn", "error"}
 )
 
@@ -34,6 +36,7 @@ func (c *Config) check() error {
 		c.checkConnections,
 		c.checkRoles,
 		c.checkPolicies,
+		c.checkAudit,
 		c.checkRecording,
 		c.checkMasking,
 		c.checkRest,
@@ -311,6 +314,43 @@ func (r *MaskRule) check() error {
 		return fmt.Errorf("at: %q is not service:Operation:path", r.At)
 	case r.At != "" && r.Requests:
 		return errors.New("requests is for detect and pattern")
+	}
+	return nil
+}
+
+func (c *Config) checkAudit() error {
+	if !originForm.MatchString(c.Audit.Origin) || len(c.Audit.Origin) > 160 {
+		return fmt.Errorf("audit.origin: %q is not a name such as credence/example/prod, 1 to 160 of A-Z, a-z, 0-9, dot, dash, underscore and inner slashes", c.Audit.Origin)
+	}
+	seen := map[string]bool{}
+	for _, a := range c.Audit.Anchors {
+		if err := a.check(); err != nil {
+			return fmt.Errorf("audit.anchors: %w", err)
+		}
+		if seen[a.File+a.S3] {
+			return fmt.Errorf("audit.anchors: %s is named twice", a.File+a.S3)
+		}
+		seen[a.File+a.S3] = true
+	}
+	return nil
+}
+
+func (a Anchor) check() error {
+	switch {
+	case (a.File == "") == (a.S3 == ""):
+		return errors.New("each is one of {file: /mnt/other/anchors} and {s3: s3://bucket/prefix, region: us-east-1}")
+	case a.MaxAge != 0 && a.MaxAge.D() < 2*time.Minute:
+		return fmt.Errorf("max_age: %s is under 2m, and checkpoints are anchored once a minute", a.MaxAge)
+	case a.File != "" && a.Region+a.Endpoint+a.Profile != "":
+		return fmt.Errorf("%s: region, endpoint and profile are for s3", a.File)
+	case a.File != "":
+		return nil
+	case !bucketForm.MatchString(a.S3):
+		return fmt.Errorf("s3: %q is not s3://bucket/prefix", a.S3)
+	case !regionForm.MatchString(a.Region):
+		return fmt.Errorf("%s: region: %q is not a region such as us-east-1", a.S3, a.Region)
+	case a.Endpoint != "":
+		return checkEndpoint(a.Endpoint)
 	}
 	return nil
 }

@@ -135,10 +135,31 @@ type Sessions struct {
 
 // Audit is the log of record.
 type Audit struct {
-	// Origin names the log. Default "credence/<hostname>".
+	// Origin begins the names of the unit's logs, best as
+	// "credence/<org>/<cluster>". Default "credence/<hostname>".
 	Origin string `yaml:"origin" json:"origin,omitempty"`
 	// Dir is the log's folder. Default <state>/log.
 	Dir string `yaml:"dir" json:"dir,omitempty"`
+	// Anchors keep the log's checkpoints where this host can't change them.
+	Anchors []Anchor `yaml:"anchors" json:"anchors,omitempty"`
+}
+
+// Anchor is one place that keeps checkpoints: a file system or a bucket.
+type Anchor struct {
+	// File is a folder, on another volume than the log.
+	File string `yaml:"file" json:"file,omitempty"`
+	// S3 is s3://bucket/prefix, best with Object Lock and in another account.
+	S3 string `yaml:"s3" json:"s3,omitempty"`
+	// Region is the bucket's.
+	Region string `yaml:"region" json:"region,omitempty"`
+	// Endpoint is the URL of an S3 emulator in place of AWS.
+	Endpoint string `yaml:"endpoint" json:"endpoint,omitempty"`
+	// Profile is an AWS profile that may put into the bucket, and nothing else.
+	// Default: the gateway's own identity.
+	Profile string `yaml:"profile" json:"profile,omitempty"`
+	// MaxAge is how long records may go unanchored before the gateway takes no
+	// more calls, at least 2m. Default: a failing anchor is an alarm only.
+	MaxAge Duration `yaml:"max_age" json:"max_age,omitempty"`
 }
 
 // Recording keeps requests and responses beside the log.
@@ -268,6 +289,9 @@ func (c *Config) fill(dir, hostname string) {
 	absolute(&c.Audit.Dir, dir)
 	absolute(&c.Recording.Dir, dir)
 	absolute(&c.Recording.Identity, dir)
+	for i := range c.Audit.Anchors {
+		absolute(&c.Audit.Anchors[i].File, dir)
+	}
 }
 
 func (r *Recording) fill(state string) {

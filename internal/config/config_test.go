@@ -106,6 +106,15 @@ func TestBadFiles(t *testing.T) {
 		"empty":               {minimal, "", "the file is empty"},
 		"no identity":         {"identity:\n  oidc:\n    - {name: corp, issuer: \"https://login.example.com\", audience: [credence]}\n", "", "identity.oidc is empty"},
 		"bad mode":            {"connection: prod", "mode: observ, connection: prod", `roles reader: mode: "observ" is unknown: did you mean "observe"?`},
+		"bad origin":          {"policies: ./policies", "policies: ./policies\naudit: {origin: my log}", `audit.origin: "my log" is not a name such as`},
+		"anchor of no kind":   {"policies: ./policies", "policies: ./policies\naudit: {anchors: [{max_age: 1h}]}", "audit.anchors: each is one of {file:"},
+		"anchor of two kinds": {"policies: ./policies", "policies: ./policies\naudit: {anchors: [{file: a, s3: \"s3://bucket\"}]}", "audit.anchors: each is one of"},
+		"anchor, no region":   {"policies: ./policies", "policies: ./policies\naudit: {anchors: [{s3: \"s3://bucket\"}]}", `s3://bucket: region: "" is not a region`},
+		"anchor, no bucket":   {"policies: ./policies", "policies: ./policies\naudit: {anchors: [{s3: bucket}]}", `s3: "bucket" is not s3://bucket/prefix`},
+		"anchor, too strict":  {"policies: ./policies", "policies: ./policies\naudit: {anchors: [{file: a, max_age: 10s}]}", "max_age: 10s is under 2m"},
+		"anchor, wrong keys":  {"policies: ./policies", "policies: ./policies\naudit: {anchors: [{file: a, region: us-east-1}]}", "region, endpoint and profile are for s3"},
+		"anchor, misspelt":    {"policies: ./policies", "policies: ./policies\naudit: {anchors: [{fil: a}]}", `there is no key "fil" under audit.anchors: did you mean "file"?`},
+		"anchor twice":        {"policies: ./policies", "policies: ./policies\naudit: {anchors: [{file: a}, {file: a}]}", "is named twice"},
 		"two roles, one name": {"policies: ./policies", "  - {name: reader, connection: prod, arn: \"arn:aws:iam::111122223333:role/x\"}\npolicies: ./policies", `roles: the name "reader" is used twice`},
 	} {
 		t.Run(name, func(t *testing.T) {
