@@ -13,7 +13,8 @@
 //     characters;
 //   - SourceIdentity "crd-<session>", which every CloudTrail record of the
 //     credential carries;
-//   - session tags "credence-session" and "credence-agent", the role's
+//   - session tags "credence-session" and "credence-agent", and with Head
+//     "credence-head", so that CloudTrail keeps heads of the log; the role's
 //     ExternalId, and 15 minutes unless told otherwise.
 //
 // A policy that does not fit is asked for one level wider, when the narrowing
@@ -55,6 +56,9 @@ type Config struct {
 	// Base are the gateway's own credentials. Default: the SDK's default
 	// chain (environment, profile, web identity, container, instance).
 	Base aws.CredentialsProvider
+	// Head is the log's head, "<size>:<16 hex digits of the root>", for a session
+	// tag; "" leaves it out. It may be nil.
+	Head func() string
 	// Capacity is how many credentials are kept. Default 10,000; the longest
 	// unused goes first.
 	Capacity int
@@ -120,6 +124,9 @@ func New(c Config) (*Mint, error) {
 	}
 	if c.Now == nil {
 		c.Now = time.Now
+	}
+	if c.Head == nil {
+		c.Head = func() string { return "" }
 	}
 	if c.STS == nil {
 		clients, err := sdkClients(c.Base)

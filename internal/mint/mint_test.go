@@ -21,7 +21,7 @@ import (
 var ctx = context.Background()
 
 func TestConfirm(t *testing.T) {
-	u := newUnit(t, nil)
+	u := newUnit(t, func(c *mint.Config) { c.Head = func() string { return "1200:0123456789abcdef" } })
 	got, err := u.Confirm(ctx, u.narrowing())
 	if err != nil {
 		t.Fatal(err)
@@ -41,6 +41,7 @@ func TestConfirm(t *testing.T) {
 		"SourceIdentity": {"crd-abcdefghijklmnopqrstuvwxyz"}, "ExternalId": {"ext-1"}, "DurationSeconds": {"900"},
 		"Tags.member.1.Key": {"credence-agent"}, "Tags.member.1.Value": {"corp_bot-7"},
 		"Tags.member.2.Key": {"credence-session"}, "Tags.member.2.Value": {"abcdefghijklmnopqrstuvwxyz"},
+		"Tags.member.3.Key": {"credence-head"}, "Tags.member.3.Value": {"1200:0123456789abcdef"},
 	}
 	if diff := cmp.Diff(want, form); diff != "" {
 		t.Error(diff)

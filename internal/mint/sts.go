@@ -103,6 +103,9 @@ func (m *Mint) assume(where site, n *Narrowing, policy string) (sigv4.Credential
 			{Key: aws.String("credence-session"), Value: aws.String(tagValue(n.Session))},
 		},
 	}
+	if head := m.cfg.Head(); head != "" {
+		in.Tags = append(in.Tags, types.Tag{Key: aws.String("credence-head"), Value: aws.String(head)})
+	}
 	if n.Role.ExternalID != "" {
 		in.ExternalId = aws.String(n.Role.ExternalID)
 	}
