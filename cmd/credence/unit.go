@@ -100,11 +100,6 @@ func (u *unit) close() error {
 	return errors.Join(errs...)
 }
 
-func (u *unit) openLog() (err error) {
-	u.log, err = audit.Open(audit.Config{Dir: u.cfg.Audit.Dir, Origin: u.cfg.Audit.Origin})
-	return err
-}
-
 func (u *unit) openCatalog() (err error) {
 	if u.catalog, err = awsapi.Load(); err != nil {
 		return err
@@ -171,7 +166,7 @@ func keyDir(cfg *config.Config) string { return filepath.Join(cfg.State, "keys")
 func createKeys(cfg *config.Config) error { return secret.CreateRing(keyDir(cfg), time.Now()) }
 
 func (u *unit) openMint() (err error) {
-	u.mint, err = mint.New(mint.Config{Base: u.base()})
+	u.mint, err = mint.New(mint.Config{Base: u.base(), Head: u.log.Tag})
 	return err
 }
 

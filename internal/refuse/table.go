@@ -164,6 +164,8 @@ var table = []row{
 	// audit.
 	{audit.ErrPoisoned, Answer{"record-poisoned", 503, serviceUnavailable, notReady, 2 * time.Second}},
 	{audit.ErrLowDisk, Answer{"record-disk", 503, serviceUnavailable, notReady, 5 * time.Second}},
+	{audit.ErrUnsigned, Answer{"record-unsigned", 503, serviceUnavailable, notReady, 5 * time.Second}},
+	{audit.ErrUnanchored, Answer{"record-unanchored", 503, serviceUnavailable, notReady, 5 * time.Second}},
 	{audit.ErrClosed, Answer{"record-closed", 503, serviceUnavailable, notReady, 2 * time.Second}},
 	{context.DeadlineExceeded, Answer{"deadline", 503, serviceUnavailable, again, time.Second}},
 	{context.Canceled, Answer{"cancelled", 503, serviceUnavailable, again, time.Second}},
