@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -103,7 +104,11 @@ func rebuild(r *Request, scheme string, c claim) *http.Request {
 		URL: &url.URL{Scheme: scheme, Host: host, Opaque: "//" + host + path, RawQuery: query},
 	}
 	for _, h := range r.Headers {
-		if h.Name != "host" && slices.Contains(c.headers, h.Name) {
+		switch {
+		case !slices.Contains(c.headers, h.Name), h.Name == "host":
+		case h.Name == "content-length":
+			again.ContentLength, _ = strconv.ParseInt(h.Value, 10, 64) // 0 is not what was signed
+		default:
 			again.Header.Add(h.Name, h.Value)
 		}
 	}
