@@ -150,3 +150,51 @@ func TestEnvoyAccepts(t *testing.T) {
 		})
 	}
 }
+
+// TestOnlyClassRoutesForward: of the routes that a request can match before
+// ext_authz has said anything, only login's has a cluster, which is our own
+// door. The others answer 503 themselves, with ext_proc out of the way.
+func TestOnlyClassRoutesForward(t *testing.T) {
+	for name, g := range goldens {
+		var out any
+		if err := json.Unmarshal(static(t, g.config, g.clusters), &out); err != nil {
+			t.Fatal(err)
+		}
+		count := map[string]int{}
+		walk(out, func(r map[string]any) {
+			route, _ := r["route"].(map[string]any)
+			direct := r["directResponse"]
+			id, _ := r["name"].(string)
+			count[id]++
+			_, isClass := map[string]bool{"none": true, "request": true, "response": true, "both": true}[id[strings.LastIndex(id, ".")+1:]]
+			switch {
+			case isClass && route["clusterHeader"] == "x-credence-upstream" && direct == nil:
+			case id == "login" && route["cluster"] == "door-login" && direct == nil:
+			case route != nil || direct == nil || r["redirect"] != nil:
+				t.Errorf("%s: route %q forwards: %v", name, id, r)
+			}
+		})
+		for _, id := range []string{"login", "plain", "large", "stream", "deny"} {
+			if count[id] == 0 {
+				t.Errorf("%s: the test does not see the route %s among %v", name, id, count)
+			}
+		}
+	}
+}
+
+// walk calls f with every route below x.
+func walk(x any, f func(map[string]any)) {
+	switch v := x.(type) {
+	case map[string]any:
+		if _, named := v["name"].(string); named && v["match"] != nil {
+			f(v)
+		}
+		for _, inner := range v {
+			walk(inner, f)
+		}
+	case []any:
+		for _, inner := range v {
+			walk(inner, f)
+		}
+	}
+}
