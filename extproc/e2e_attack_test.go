@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -371,4 +372,69 @@ func TestEnvoyAgentLeaves(t *testing.T) {
 			})
 		}
 	}
+}
+
+// A44: a door that goes away under load lets nothing through that it did not
+// see; agents are told to try again, and can as soon as it is back.
+func TestEnvoyDoorClosedUnderLoad(t *testing.T) {
+	for _, door := range []string{"authz", "proc"} {
+		t.Run(door, func(t *testing.T) {
+			g := newRig(t, awsfake.Config{})
+			var granted, whole, later atomic.Int64
+			g.door.change = func(*grant.Grant) { granted.Add(1) }
+			stop := make(chan struct{})
+			var agents sync.WaitGroup
+			for i := range 8 {
+				agents.Go(func() {
+					for n := 0; ; n++ {
+						select {
+						case <-stop:
+							return
+						default:
+						}
+						resp, got, err := g.ask(t, "PUT", fmt.Sprintf("/%s/%d-%d", classes[i%len(classes)], i, n), "hello", false)
+						switch {
+						case err == nil && resp.StatusCode == 200:
+							whole.Add(1)
+						case err == nil && resp.StatusCode == 503 && strings.Contains(got, "<Code>ServiceUnavailable</Code>"):
+							later.Add(1)
+						case err == nil || !errors.Is(err, io.ErrUnexpectedEOF): // an answer that the door was holding is cut
+							t.Error(resp, got, err)
+						}
+					}
+				})
+			}
+			for range 3 {
+				above(t, &whole, whole.Load()+40)
+				g.CloseDoor(door)
+				above(t, &later, later.Load()+40)
+				g.OpenDoor(door)
+			}
+			above(t, &whole, whole.Load()+40)
+			close(stop)
+			agents.Wait()
+			sent := g.upstream.Requests()
+			for _, r := range sent {
+				if r.Signature != nil {
+					t.Error(r.Signature, r.Head)
+				}
+			}
+			if n := int64(len(sent)); n > granted.Load() || n < whole.Load() || g.upstream.Junk() != 0 {
+				t.Errorf("%d requests reached the upstream, %d were granted, %d answered; %d bytes of junk", n, granted.Load(), whole.Load(), g.upstream.Junk())
+			}
+			t.Logf("%d answered, %d told to come later, %d granted", whole.Load(), later.Load(), granted.Load())
+		})
+	}
+}
+
+// above waits until a count is above n.
+func above(t *testing.T, count *atomic.Int64, n int64) {
+	t.Helper()
+	for range 6000 {
+		if count.Load() > n {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("%d, wanted more than %d", count.Load(), n)
 }

@@ -46,6 +46,7 @@ type Gateway struct {
 	t      testing.TB
 	config xds.Config
 	server *xds.Server
+	behind Doors
 	doors  map[string]func() // close functions by name
 	stop   func()
 	nacks  chan error
@@ -118,19 +119,26 @@ func (g *Gateway) fill(c xds.Config) xds.Config {
 const maxCheck = 17 << 20
 
 func (g *Gateway) open(d Doors) {
-	if d.Authz != nil {
-		s := grpc.NewServer(grpc.MaxRecvMsgSize(maxCheck))
-		authv3.RegisterAuthorizationServer(s, d.Authz)
-		g.listen("authz", g.config.Authz, s.Serve, s.Stop)
+	g.behind = d
+	for _, name := range []string{"authz", "proc", "login"} {
+		g.OpenDoor(name)
 	}
-	if d.Proc != nil {
-		s := grpc.NewServer(grpc.MaxRecvMsgSize(maxCheck))
-		extprocv3.RegisterExternalProcessorServer(s, d.Proc)
-		g.listen("proc", g.config.Proc, s.Serve, s.Stop)
-	}
-	if d.Login != nil {
+}
+
+// OpenDoor opens a door that CloseDoor has closed.
+func (g *Gateway) OpenDoor(name string) {
+	g.t.Helper()
+	d, rpc := g.behind, grpc.NewServer(grpc.MaxRecvMsgSize(maxCheck))
+	switch {
+	case name == "authz" && d.Authz != nil:
+		authv3.RegisterAuthorizationServer(rpc, d.Authz)
+		g.listen(name, g.config.Authz, rpc.Serve, rpc.Stop)
+	case name == "proc" && d.Proc != nil:
+		extprocv3.RegisterExternalProcessorServer(rpc, d.Proc)
+		g.listen(name, g.config.Proc, rpc.Serve, rpc.Stop)
+	case name == "login" && d.Login != nil:
 		s := &http.Server{Handler: d.Login, ReadHeaderTimeout: startTimeout}
-		g.listen("login", g.config.Login, s.Serve, func() { _ = s.Close() })
+		g.listen(name, g.config.Login, s.Serve, func() { _ = s.Close() })
 	}
 }
 

@@ -38,19 +38,20 @@ func TestReloadUnderLoad(t *testing.T) {
 			}
 		})
 	}
-	for i := range 20 {
+	const reloads = 100
+	for i := range reloads {
 		c := u.config()
 		c.Services = append(c.Services, xds.Service{ID: fmt.Sprint("extra", i)})
-		c.Stall = time.Duration(5+i) * time.Second // a new listener
+		c.Stall = time.Duration(5+i%20) * time.Second // a new listener
 		if i%2 == 0 {
 			c.Resolve = u.byName // a new cluster
 		}
 		g.Update(c)
-		time.Sleep(100 * time.Millisecond)
+		time.Sleep(50 * time.Millisecond)
 	}
 	close(stop)
 	clients.Wait()
-	t.Logf("%d requests over 20 reloads, %d failed", asked.Load(), failed.Load())
+	t.Logf("%d requests over %d reloads, %d failed", asked.Load(), reloads, failed.Load())
 	if asked.Load() < 100 {
 		t.Error("too few requests to tell")
 	}
