@@ -1,0 +1,136 @@
+package whole_test
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/smithy-go"
+
+	"github.com/credence-gateway/credence/internal/audit"
+)
+
+// A refusal is what SDKs know as AccessDenied, tried once; nothing of the call
+// reaches AWS, and the record says who decided.
+func TestDeniedCall(t *testing.T) {
+	u, _ := up(t)
+	for name, test := range map[string]struct {
+		ask               func(*testing.T, *unit) sdkError
+		code, rule, event string
+		policies          []string
+		denied            string
+	}{
+		"boto3, forbidden":     {boto3("forbidden"), "AccessDenied", "policy", "GetObject", []string{"not-payroll"}, "s3:GetObject"},
+		"boto3, not permitted": {boto3("unpermitted"), "AccessDenied", "policy", "DeleteObject", nil, "s3:DeleteObject"},
+		"Go, not permitted":    {goSDK, "AccessDenied", "policy", "DeleteItem", nil, "dynamodb:DeleteItem"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := u.upstream.Received()
+			got := test.ask(t, u)
+			if got.Code != test.code || got.Attempts != 1 || got.Status != 403 {
+				t.Errorf("the agent was told %+v", got)
+			}
+			if now := u.upstream.Received(); now != before {
+				t.Errorf("%d bytes reached the upstream", now-before)
+			}
+			deny := u.last(audit.Deny)
+			if deny.Rule != test.rule || deny.Name != test.event || deny.Error != "AccessDenied" || deny.Decision.Effect != "deny" ||
+				strings.Join(deny.Decision.Policies, " ") != strings.Join(test.policies, " ") || !strings.HasPrefix(deny.Decision.Denied, test.denied) {
+				t.Errorf("the record says %+v", deny)
+			}
+		})
+	}
+}
+
+// sdkError is an SDK's own reading of an error.
+type sdkError struct {
+	Code     string
+	Status   int
+	Attempts int
+	Log      string // what botocore said of its connection
+}
+
+// boto3 runs one of testdata/ask.py's calls.
+func boto3(call string) func(*testing.T, *unit) sdkError {
+	return func(t *testing.T, u *unit) sdkError {
+		t.Helper()
+		cmd := exec.Command(python(t), "testdata/ask.py", call)
+		cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL=http://"+u.address, "AWS_ACCESS_KEY_ID="+u.keys.AccessKeyID,
+			"AWS_SECRET_ACCESS_KEY="+u.keys.SecretAccessKey, "AWS_SESSION_TOKEN="+u.keys.SessionToken, "AWS_REGION=us-east-1", "AWS_CONFIG_FILE=/dev/null")
+		out, err := cmd.Output()
+		var exit *exec.ExitError
+		if errors.As(err, &exit) {
+			t.Fatalf("%v\n%s", err, exit.Stderr)
+		}
+		var e sdkError
+		check(t, json.Unmarshal(out, &e))
+		return e
+	}
+}
+
+func python(t *testing.T) string {
+	t.Helper()
+	path, err := filepath.Abs("../../.venv/bin/python")
+	check(t, err)
+	if err := exec.Command(path, "-c", "import boto3").Run(); err != nil {
+		t.Skip("run `make setup` first:", err)
+	}
+	return path
+}
+
+func goSDK(t *testing.T, u *unit) sdkError {
+	t.Helper()
+	attempts := 0
+	client := dynamodb.New(dynamodb.Options{
+		BaseEndpoint: aws.String("http://" + u.address), Region: "us-east-1",
+		Credentials: credentials.NewStaticCredentialsProvider(u.keys.AccessKeyID, u.keys.SecretAccessKey, u.keys.SessionToken),
+		HTTPClient:  counting{&attempts},
+	})
+	_, err := client.DeleteItem(context.Background(), &dynamodb.DeleteItemInput{
+		TableName: aws.String("orders"), Key: map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: "1"}},
+	})
+	var api smithy.APIError
+	var status interface{ HTTPStatusCode() int }
+	if !errors.As(err, &api) || !errors.As(err, &status) {
+		t.Fatal(err)
+	}
+	return sdkError{Code: api.ErrorCode(), Status: status.HTTPStatusCode(), Attempts: attempts}
+}
+
+// counting is an HTTP client that counts attempts.
+type counting struct{ attempts *int }
+
+func (c counting) Do(r *http.Request) (*http.Response, error) {
+	*c.attempts++
+	return http.DefaultClient.Do(r)
+}
+
+// A body behind "Expect: 100-continue" does not wait: boto3 would give Envoy a
+// second, then send it anyway.
+func TestNoLateContinue(t *testing.T) {
+	u, _ := up(t)
+	for _, call := range []string{"put_bucket_policy", "put_object", "put_object_recorded"} {
+		t.Run(call, func(t *testing.T) {
+			got := boto3(call)(t, u)
+			if got.Status != 200 && got.Status != 204 || got.Attempts != 1 {
+				t.Fatalf("%+v", got)
+			}
+			if strings.Contains(got.Log, "No response seen from server") {
+				t.Errorf("the 100-continue came late:\n%s", got.Log)
+			}
+			if !strings.Contains(got.Log, "100 Continue response seen") {
+				t.Errorf("boto3 did not wait for a 100-continue, so this proves nothing:\n%s", got.Log)
+			}
+		})
+	}
+}

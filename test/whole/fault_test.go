@@ -1,0 +1,148 @@
+package whole_test
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/aws/retry"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+
+	"github.com/credence-gateway/credence/internal/audit"
+)
+
+// nightly is whether `make nightly` runs, which takes its time.
+func nightly() bool { return os.Getenv("CREDENCE_NIGHTLY") != "" }
+
+// kill ends a process as a crash would, and waits until it is gone.
+func kill(t testing.TB, cmd *exec.Cmd) {
+	t.Helper()
+	check(t, cmd.Process.Kill())
+	_ = cmd.Wait() // "signal: killed"
+}
+
+// P1 under crashes: services that die at any moment leave no call at AWS that
+// the log does not have. Envoy answers what they can't, and everything goes on
+// once they are back.
+func TestServicesKilledUnderLoad(t *testing.T) {
+	kills := 8
+	if nightly() {
+		kills = 50
+	}
+	u, start := serve(t)
+	services := start()
+	u.login()
+	l := u.load(8)
+	for range kills {
+		l.more(40)
+		kill(t, services)
+		services = start()
+	}
+	l.more(40)
+	l.audit()
+	if l.lost.Load() > int64(kills*8) {
+		t.Errorf("%d answers were cut by %d crashes of 8 calls in flight", l.lost.Load(), kills)
+	}
+	unknown := 0
+	for _, e := range u.log() {
+		if e.Type == string(audit.CallUnknown) {
+			unknown++
+		}
+	}
+	t.Logf("%d kills left %d calls without a known end", kills, unknown)
+}
+
+// What an SDK sees while the services are away: an error in the service's own
+// shape that it tries again by itself.
+func TestSDKWhileServicesAreAway(t *testing.T) {
+	u, start := serve(t)
+	services := start()
+	u.login()
+	attempts := 0
+	client := dynamodb.New(dynamodb.Options{
+		BaseEndpoint: aws.String("http://" + u.address), Region: "us-east-1", HTTPClient: counting{&attempts},
+		Credentials: credentials.NewStaticCredentialsProvider(u.keys.AccessKeyID, u.keys.SecretAccessKey, u.keys.SessionToken),
+		Retryer:     retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 50 * time.Millisecond }),
+	})
+	kill(t, services)
+	before := u.upstream.Received()
+	_, err := client.ListTables(t.Context(), &dynamodb.ListTablesInput{})
+	var api interface{ ErrorCode() string }
+	if !errors.As(err, &api) || api.ErrorCode() != "ServiceUnavailableException" || attempts != 3 {
+		t.Errorf("after %d attempts: %v", attempts, err)
+	}
+	if now := u.upstream.Received(); now != before {
+		t.Errorf("%d bytes reached the upstream", now-before)
+	}
+	start()
+	within(t, "recovery", func() error { return u.get("/reports/k") })
+}
+
+func (u *unit) get(target string) error {
+	status, body, err := do(http.DefaultClient, u.sign(http.MethodGet, target, ""))
+	if err != nil || status != http.StatusOK {
+		return fmt.Errorf("%d %s %w", status, body, err)
+	}
+	return nil
+}
+
+// `up` brings back whatever dies, by itself.
+func TestUpRecoversUnderLoad(t *testing.T) {
+	u, cmd := up(t)
+	l := u.load(4)
+	for _, word := range []string{"envoy", "serve", "envoy"} {
+		l.more(40)
+		old := child(t, cmd.Process.Pid, word)
+		check(t, syscall.Kill(old, syscall.SIGKILL))
+		within(t, word+" again", func() error {
+			if child(t, cmd.Process.Pid, word) == old {
+				return errors.New("the same process")
+			}
+			return nil
+		})
+	}
+	l.more(40)
+	l.audit()
+}
+
+// Other policies come into force without one failed call, and those that are
+// not valid not at all.
+func TestPoliciesReloadedUnderLoad(t *testing.T) {
+	reloads := 10
+	if nightly() {
+		reloads = 100
+	}
+	u, _ := up(t)
+	l := u.load(2)
+	for i := range reloads {
+		if i%5 == 4 {
+			u.writePolicy("permit (everything);")
+		} else {
+			u.writePolicy(fmt.Sprintf("%s\n// %d\n", policy, i))
+		}
+		within(t, "reload", func() error {
+			loads := 0
+			for _, e := range u.log() {
+				if e.Type == string(audit.PolicyLoad) {
+					loads++
+				}
+			}
+			if loads < i+2 {
+				return fmt.Errorf("%d loads", loads)
+			}
+			return nil
+		})
+	}
+	l.more(40)
+	l.audit()
+	if l.later.Load() != 0 || l.lost.Load() != 0 {
+		t.Errorf("%d calls failed", l.later.Load()+l.lost.Load())
+	}
+}
