@@ -59,6 +59,7 @@ type deciding struct {
 	narrow   Narrow
 	record   Record
 	duration time.Duration
+	masking  masking
 	pairs    int
 }
 
@@ -155,6 +156,7 @@ func (d *deciding) require(r *rule) {
 // allowed takes the obligations of the permits that decided.
 func (d *deciding) allowed(diag cedar.Diagnostic, action types.EntityUID, what string) {
 	byName := !d.set.model.escalates(action)
+	var permits []*rule
 	for _, reason := range diag.Reasons {
 		r := d.rules.find(reason.PolicyID)
 		if r.role != "" && r.role != d.facts.Role {
@@ -163,6 +165,7 @@ func (d *deciding) allowed(diag cedar.Diagnostic, action types.EntityUID, what s
 		if r.quorum.Count > 0 && d.facts.Approval == nil {
 			d.unapproved(r, what)
 		}
+		permits = append(permits, r)
 		d.reasons = append(d.reasons, r.id)
 		d.narrow = max(d.narrow, r.narrow)
 		d.record = max(d.record, r.record)
@@ -171,6 +174,7 @@ func (d *deciding) allowed(diag cedar.Diagnostic, action types.EntityUID, what s
 		}
 		byName = byName || slices.Contains(r.exact, action)
 	}
+	d.masking.take(permits, d.facts.Call.Service+":"+d.facts.Call.Operation)
 	if !byName {
 		d.firmly(what, "this action can widen its caller's own rights: a permit must name it, not a group of actions")
 	}
@@ -242,6 +246,7 @@ func (d *deciding) decision() Decision {
 	}
 	out.Allow = true
 	out.Narrow, out.Record, out.Duration = d.narrow, d.record, d.duration
+	out.Masks, out.Unmask = d.masking.masks(), d.masking.unmask
 	if d.facts.Approval != nil {
 		out.Narrow = NarrowExact
 	}

@@ -33,7 +33,8 @@
 // is evaluated denies: Cedar itself would skip it, so that a forbid with a fault
 // would allow. An action that can widen its caller's own rights needs a permit
 // that names the action itself. Such a denial, one by a fault, and one of what
-// the model does not know are firm: they hold in observe mode too.
+// the model does not know are firm: they hold in observe mode too. So is one by a member of params that
+// is not of its type, where a policy reads params.
 //
 // # Annotations
 //
@@ -47,10 +48,17 @@
 //	                        no other permit lifts that
 //	@approval_scope("exact") what one approval is good for: this very call
 //	                        (default), its operation, or the session
+//	@mask("secrets,pii")    sets of masks that the answer is under: secrets, pii, tokens,
+//	                        keys, the configuration's; none takes even keys away
+//	@unmask("secretsmanager:GetSecretValue -> rds:CreateDBInstance")
+//	                        tokens of the one operation's answers stand for their
+//	                        values in calls of the other
 //	@advice("ask sre")      told to the agent when the policy refuses, or when its
 //	                        conditions were not met
 //
-// Where several permits decide, the strictest of each obligation holds. A forbid
+// Where several permits decide, the strictest of each obligation holds: of masks
+// the union, "none" only where every permit says it, and of a resource's permits
+// each must unmask. A forbid
 // takes @id and @advice only. A policy may ask for context.approval instead of
 // carrying @approval. Decision.Need says which approval would allow a call.
 //

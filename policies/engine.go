@@ -16,6 +16,9 @@ type Config struct {
 	Dir string
 	// Catalog is what the schema is generated from.
 	Catalog Catalog
+	// MaskSets are the names that @mask may have. With none, a set that has @mask
+	// or @unmask is refused: nobody would do what it says.
+	MaskSets []string
 	// OnLoad is told of every set that was loaded (err is nil) or refused.
 	// hash is the set's; it may be called from Watch's goroutine.
 	OnLoad func(hash string, policies int, err error)
@@ -40,7 +43,7 @@ func New(c Config) (*Engine, error) {
 	if c.Every == 0 {
 		c.Every = time.Second
 	}
-	m, err := newModel(c.Catalog)
+	m, err := newModel(c.Catalog, c.MaskSets...)
 	if err != nil {
 		return nil, err
 	}

@@ -181,7 +181,11 @@ func (d *deciding) newContext(q question, a *Approval) types.Record {
 		"age": types.Long(max(0, f.Now.Sub(f.Issued)/time.Second)), "bindings": networks(f.Bindings),
 	})
 	if slices.ContainsFunc(d.rules, func(r *rule) bool { return r.uses.params }) {
-		facts["params"] = values(f.Call.Params, d.set.model.params.of(d.set.model.of(q.action)))
+		record, bad := values(f.Call.Params, d.set.model.params.of(d.set.model.of(q.action)))
+		if bad != "" {
+			d.errors = append(d.errors, "context.params."+string(bad)+" is not of its type")
+		}
+		facts["params"] = record
 	}
 	if a != nil {
 		facts["approval"] = a.record()

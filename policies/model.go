@@ -49,6 +49,8 @@ type model struct {
 	kinds    map[kindKey]*kind                    // resource types by IAM's names
 	entities map[types.EntityType]resolved.Entity // every entity type of the schema
 	params   *params
+	catalog  Catalog
+	maskSets []string // names that @mask may have
 }
 
 type kindKey struct{ prefix, name string }
@@ -61,7 +63,7 @@ type kind struct {
 	container *kind  // the type that encloses it, by ARN pattern
 }
 
-func newModel(c Catalog) (*model, error) {
+func newModel(c Catalog, maskSets ...string) (*model, error) {
 	list, err := c.ResourceTypes()
 	if err != nil {
 		return nil, err
@@ -73,7 +75,7 @@ func newModel(c Catalog) (*model, error) {
 	m := &model{
 		list: actions, info: make(map[types.String]*awsapi.ActionInfo, len(actions)),
 		groups: types.EntityMap{}, parents: map[string]types.EntityUIDSet{}, kinds: make(map[kindKey]*kind, len(list)),
-		params: newParams(c),
+		params: newParams(c), catalog: c, maskSets: maskSets,
 	}
 	for _, t := range list {
 		m.kinds[kindKey{t.Prefix, t.Type}] = &kind{

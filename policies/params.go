@@ -102,16 +102,23 @@ func typeOf(t, element awsapi.ParamType) resolved.IsType {
 	return nil
 }
 
-// values are a call's params as typed; what is not of its type is left out, as
-// what is absent.
-func values(from map[string]any, typed resolved.RecordType) types.Record {
-	record := types.RecordMap{}
+// values are a call's params as typed, and the name of one that is not of its
+// type: to leave it out would blind the policies that look for it.
+func values(from map[string]any, typed resolved.RecordType) (record types.Record, bad types.String) {
+	list := types.RecordMap{}
 	for name, a := range typed {
-		if v := value(from[string(name)], a.Type); v != nil {
-			record[name] = v
+		given := from[string(name)]
+		if given == nil {
+			continue
 		}
+		v := value(given, a.Type)
+		if v == nil {
+			bad = name
+			continue
+		}
+		list[name] = v
 	}
-	return types.NewRecord(record)
+	return types.NewRecord(list), bad
 }
 
 func value(v any, t resolved.IsType) types.Value {

@@ -63,7 +63,7 @@ func (small) Operations(service string) ([]awsapi.Operation, error) {
 			param("ACL", awsapi.StringParam, ""), param("Size", awsapi.StringParam, ""), param("Dry", awsapi.BooleanParam, ""), param("Plain", awsapi.StringParam, ""),
 		}}}, nil
 	}
-	return []awsapi.Operation{{Actions: []string{"s3:PutObject"}, Params: []awsapi.Param{
+	return []awsapi.Operation{{OperationID: awsapi.OperationID{Service: "s3", Operation: "PutObject"}, Actions: []string{"s3:PutObject"}, Params: []awsapi.Param{
 		param("ACL", awsapi.StringParam, ""), param("Size", awsapi.IntegerParam, ""), param("Parts", awsapi.IntegerParam, ""), param("Tags", awsapi.ListParam, awsapi.StringParam),
 		param("Meta", awsapi.MapParam, awsapi.StringParam), param("Plain", awsapi.MapParam, awsapi.StringParam), param("Rows", awsapi.ListParam, awsapi.StructureParam),
 	}}}, nil

@@ -41,6 +41,8 @@ type rule struct {
 	quorum   Quorum // of @approval; Count 0 means none is needed
 	scope    Scope
 	advice   string
+	masks    []string // of @mask
+	unmask   []Unmask // of @unmask
 	uses     uses
 }
 
@@ -140,7 +142,7 @@ func (m *model) rule(file string, p *cedar.Policy, check *validators) (*rule, er
 	}
 	tree := (*ast.Policy)(p.AST())
 	r.exact, r.uses = named(tree.Action), usesOf(tree)
-	if err := r.annotate(p.Annotations()); err != nil {
+	if err := r.annotate(p.Annotations(), m); err != nil {
 		return nil, fmt.Errorf("%s: %w", place(file, p), err)
 	}
 	if err := check.of(tree, r.uses).Policy(r.id, tree); err != nil {
@@ -171,9 +173,9 @@ func named(scope ast.IsActionScopeNode) []types.EntityUID {
 }
 
 // annotations are the names that mean something.
-var annotations = []string{"id", "role", "duration", "narrow", "record", "approval", "approval_scope", "advice"}
+var annotations = []string{"id", "role", "duration", "narrow", "record", "approval", "approval_scope", "advice", "mask", "unmask"}
 
-func (r *rule) annotate(list cedar.Annotations) error {
+func (r *rule) annotate(list cedar.Annotations, m *model) error {
 	for name, v := range list {
 		value := string(v)
 		if !slices.Contains(annotations, string(name)) {
@@ -185,7 +187,7 @@ func (r *rule) annotate(list cedar.Annotations) error {
 		if !r.permit && name != "id" && name != "advice" {
 			return fmt.Errorf("@%s stands on a forbid: obligations are for permits", name)
 		}
-		if err := r.apply(string(name), value); err != nil {
+		if err := r.apply(string(name), value, m); err != nil {
 			return err
 		}
 	}
@@ -195,7 +197,7 @@ func (r *rule) annotate(list cedar.Annotations) error {
 	return nil
 }
 
-func (r *rule) apply(name, value string) error {
+func (r *rule) apply(name, value string, m *model) error {
 	switch name {
 	case "id":
 		r.id = value
@@ -203,6 +205,10 @@ func (r *rule) apply(name, value string) error {
 		r.role = value
 	case "advice":
 		r.advice = value
+	case "mask":
+		return r.applyMask(value, m.maskSets)
+	case "unmask":
+		return r.applyUnmask(value, m)
 	case "duration":
 		return r.applyDuration(value)
 	case "approval":
