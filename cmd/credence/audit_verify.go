@@ -15,6 +15,7 @@ import (
 
 	"github.com/credence-gateway/credence/internal/audit"
 	"github.com/credence-gateway/credence/internal/config"
+	"github.com/credence-gateway/credence/internal/recorder"
 )
 
 // Exit codes of `audit verify`.
@@ -29,6 +30,7 @@ type verifyFlags struct {
 	key     string
 	anchors []string
 	heads   string
+	bodies  string
 }
 
 func newAuditVerify() *cobra.Command {
@@ -37,7 +39,8 @@ func newAuditVerify() *cobra.Command {
 		Use:   "verify [DIR|s3://BUCKET/PREFIX]...",
 		Short: "Check that the log is what was written, whole and in order",
 		Long: `Check logs offline: signatures, every tile and every record's hash, agreement
-with every anchored checkpoint, the begin and end of every call, and time.
+with every anchored checkpoint, the begin and end of every call, time, and the
+recordings: each is as it was, or a body.shred says who erased it and when.
 Without arguments it checks the configured log against the configured anchors.
 
 Exit codes: 0 all is well; 1 tampered with; 2 incomplete or unanchored (what is
@@ -54,6 +57,7 @@ log could not be read.`,
 	c.Flags().StringVar(&f.key, "key", "", "verifier key that the log must begin with (default: what the log says itself)")
 	c.Flags().StringArrayVar(&f.anchors, "anchor", nil, "where checkpoints were kept: a folder or s3://bucket/prefix (default: the configuration's)")
 	c.Flags().StringVar(&f.heads, "heads", "", "file of this log's heads from CloudTrail, a line each: <size>:<16 hex digits>")
+	c.Flags().StringVar(&f.bodies, "bodies", "", "folder of the recordings (default: the configuration's)")
 	c.AddCommand(newVerifyProof())
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return badUse(c, err) })
 	return c
@@ -103,6 +107,9 @@ func (f verifyFlags) complete(c *cobra.Command, places []string, v *audit.Verify
 		}
 		v.Anchors = append(v.Anchors, audit.AnchorStore{Name: place, FS: files})
 	}
+	if f.bodies != "" {
+		v.Bodies = recorder.Check(f.bodies)
+	}
 	if len(places) > 0 && (len(f.anchors) > 0 || !c.Flags().Changed("config")) {
 		return places, nil
 	}
@@ -112,6 +119,9 @@ func (f verifyFlags) complete(c *cobra.Command, places []string, v *audit.Verify
 	}
 	if len(places) == 0 {
 		places = []string{cfg.Audit.Dir}
+	}
+	if v.Bodies == nil && cfg.Recording.On() {
+		v.Bodies = recorder.Check(cfg.Recording.Dir)
 	}
 	if len(f.anchors) > 0 {
 		return places, nil
@@ -203,6 +213,9 @@ func printReport(w io.Writer, place string, r *audit.Report) {
 	fmt.Fprintf(w, "  calls      %d, %d with an unknown end, %d in flight\n", r.Calls, r.Unknown, r.InFlight)
 	if r.Recordings+r.Erased > 0 {
 		fmt.Fprintf(w, "  recordings %d as they were, %d erased on record\n", r.Recordings, r.Erased)
+	}
+	for _, e := range r.Erasures {
+		fmt.Fprintf(w, "             %d erased by %s at %s: %s\n", e.Recordings, e.By, e.At, e.Reason)
 	}
 	fmt.Fprintf(w, "  anchors    %d agree, up to record %d\n", r.Anchors, r.Anchored)
 	for _, f := range r.Findings {

@@ -37,6 +37,7 @@ type recovery struct {
 // look into.
 type body struct {
 	Type    Type   `json:"eventType"`
+	Time    string `json:"eventTime"`
 	Call    string `json:"callID"`
 	Source  string `json:"eventSource"`
 	Name    string `json:"eventName"`
@@ -49,8 +50,9 @@ type body struct {
 	Request  messageBody       `json:"request"`
 	Response messageBody       `json:"response"`
 	Shred    struct {
-		Keys  []string `json:"keys"`
-		Packs []string `json:"packs"`
+		Keys   []string `json:"keys"`
+		Packs  []string `json:"packs"`
+		Reason string   `json:"reason"`
 	} `json:"shred"`
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"runtime"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/note"
@@ -28,8 +29,8 @@ type VerifyConfig struct {
 	// CloudTrail carry them.
 	Heads []string
 	// Bodies checks a recording. It MUST return ErrNoBody for one that is not
-	// there, and another error for one that is not what the leaf says. nil
-	// checks none.
+	// there or whose key is gone, and another error for one that is not what the
+	// leaf says. nil checks none.
 	Bodies func(ctx context.Context, call, direction string, r Recording) error
 	// Progress is told now and then how far it is. It may be nil.
 	Progress func(done, total int64)
@@ -82,10 +83,21 @@ type Report struct {
 	InFlight   int       `json:"inFlight"`   // of them without an end yet
 	Recordings int64     `json:"recordings"` // that were checked
 	Erased     int64     `json:"erased"`     // that were erased, and the log says so
+	Erasures   []Erasure `json:"erasures,omitempty"`
 	Findings   []Finding `json:"findings"`
 	More       int       `json:"moreFindings,omitempty"`
 	Others     []string  `json:"otherLogs,omitempty"` // under the same name, that anchors know
 	worst      Kind
+}
+
+// Erasure is a body.shred and what it explains; the first 100 are listed.
+type Erasure struct {
+	Index      int64  `json:"record"`
+	At         string `json:"at"`
+	By         string `json:"by"`
+	Session    string `json:"session,omitempty"`
+	Reason     string `json:"reason"`
+	Recordings int64  `json:"recordings"`
 }
 
 // Worst is the worst kind of the findings, or "".
@@ -413,7 +425,7 @@ func (v *verifier) look(index int64, leaf []byte) {
 		}
 		v.key = key
 	case BodyShred:
-		v.shredded(b)
+		v.shredded(index, b)
 	default:
 		v.recording(index, b.Call, "request", b.Request.Recording)
 		v.recording(index, b.Call, "response", b.Response.Recording)
@@ -456,28 +468,33 @@ func (v *verifier) recording(index int64, call, direction string, r *Recording) 
 }
 
 // shredded settles the absences that a body.shred explains.
-func (v *verifier) shredded(b body) {
+func (v *verifier) shredded(index int64, b body) {
+	var settled int64
 	for _, key := range b.Shred.Keys {
-		v.report.Erased += int64(len(v.absent[key]))
+		settled += int64(len(v.absent[key]))
 		delete(v.absent, key)
 	}
-	if len(b.Shred.Packs) == 0 {
-		return
+	if len(b.Shred.Packs) > 0 {
+		settled += v.settlePacks(b.Shred.Packs)
 	}
-	gone := map[string]bool{}
-	for _, pack := range b.Shred.Packs {
-		gone[pack] = true
-	}
-	for key, list := range v.absent {
-		var left []absence
-		for _, a := range list {
-			if !gone[a.pack] {
-				left = append(left, a)
-			}
+	v.report.Erased += settled
+	if len(v.report.Erasures) < maxFindings {
+		by := b.Detail["by"]
+		if by == "" {
+			by = "the gateway"
 		}
-		v.report.Erased += int64(len(list) - len(left))
+		v.report.Erasures = append(v.report.Erasures, Erasure{index, b.Time, by, b.Session.ID, b.Shred.Reason, settled})
+	}
+}
+
+// settlePacks forgets the absences of packs, and counts them.
+func (v *verifier) settlePacks(packs []string) (settled int64) {
+	for key, list := range v.absent {
+		left := slices.DeleteFunc(list, func(a absence) bool { return slices.Contains(packs, a.pack) })
+		settled += int64(len(list) - len(left))
 		if v.absent[key] = left; len(left) == 0 {
 			delete(v.absent, key)
 		}
 	}
+	return settled
 }
