@@ -21,7 +21,7 @@ func newAudit() *cobra.Command {
 		Example: "  credence audit tail -o json\n  credence audit verify",
 		Args:    cobra.NoArgs,
 	}
-	c.AddCommand(newAuditTail(), newAuditSearch(), newAuditVerify(), newAuditProof(), newAuditRotateKey())
+	c.AddCommand(newAuditTail(), newAuditSearch(), newAuditVerify(), newAuditProof(), newAuditExport(), newAuditRotateKey())
 	return c
 }
 

@@ -1,0 +1,32 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/internal/audit/export"
+)
+
+func newAuditExport() *cobra.Command {
+	var dir, format string
+	c := &cobra.Command{
+		Use:   "export",
+		Short: "Write the log in the form of another tool",
+		Long: `Write the log to standard output: as OCSF API Activity (one event a line), as a
+CloudTrail log file, or as its leaves (jsonl). In ocsf and cloudtrail a call is
+one event. An export is a copy for reading: the log itself is the proof.`,
+		Example: "  credence audit export --format ocsf > activity.jsonl",
+		Args:    cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error {
+			place, err := logPlace(c, dir)
+			if err != nil {
+				return err
+			}
+			return export.Write(c.OutOrStdout(), format, audit.Read(place))
+		},
+	}
+	c.Flags().StringVar(&dir, "dir", "", "the log's folder (default: the configuration's)")
+	c.Flags().Var(&choice{value: &format, known: export.Formats}, "format", "ocsf, cloudtrail or jsonl")
+	_ = c.MarkFlagRequired("format")
+	return c
+}
