@@ -8,6 +8,7 @@ import (
 	"github.com/credence-gateway/credence/internal/awsapi"
 	"github.com/credence-gateway/credence/internal/mint"
 	"github.com/credence-gateway/credence/internal/refuse"
+	"github.com/credence-gateway/credence/internal/sigv4"
 	"github.com/credence-gateway/credence/policies"
 )
 
@@ -15,11 +16,11 @@ import (
 // whatever policy says.
 func (c *call) decide(context.Context) error {
 	if c.aws.VendsCredentials {
-		return refuse.ErrVends
+		return c.vends()
 	}
 	c.decision = c.cfg.Decide(policies.Facts{
 		Principal: c.session.Principal, Role: c.session.Role, SessionID: c.session.ID, Issued: c.session.Issued,
-		Bindings: c.session.Sources, Now: c.now, Source: c.r.Peer, Call: c.aws,
+		Bindings: c.session.Sources, Now: c.now, Source: c.r.Peer, Presigned: c.signature.Expires, Call: c.aws,
 	})
 	if !c.allowed() && !c.observed() {
 		return &refuse.PolicyDenied{Denied: c.decision.Denied, Advice: c.decision.Advice, Faulty: len(c.decision.Errors) > 0}
@@ -36,6 +37,14 @@ func (c *call) allowed() bool { return c.decision.Allow && len(c.decision.Errors
 func (c *call) observed() bool {
 	escalates := func(a awsapi.Action) bool { return a.Escalates }
 	return c.role.Observe && !c.decision.Firm && len(c.decision.Errors) == 0 && !slices.ContainsFunc(c.aws.Actions, escalates)
+}
+
+// vends names the way around where there is one.
+func (c *call) vends() error {
+	if c.aws.Service == "s3" && c.aws.Operation == "CreateSession" {
+		return sigv4.ErrExpressSession
+	}
+	return refuse.ErrVends
 }
 
 // narrow makes sure of a credential for what was allowed, and no more.

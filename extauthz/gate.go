@@ -204,9 +204,10 @@ type call struct {
 	aws         awsapi.Call
 	upstream    awsapi.Upstream
 	scope       awsapi.SigningScope
-	payload     string // what the upstream signature declares
-	edits       string // rewrite.Encode: what makes the body that payload is of
-	origin      string // the agent's name for the gateway, when the answer needs it
+	payload     string            // what the upstream signature declares
+	edits       string            // rewrite.Encode: what makes the body that payload is of
+	origin      string            // the agent's name for the gateway, when the answer needs it
+	chunks      sigv4.ChunkConfig // how the body is framed, when payload is a form of aws-chunked
 	decision    policies.Decision
 	minted      mint.Minted
 	sealed      string

@@ -3,6 +3,7 @@ package extauthz_test
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"strings"
 	"testing"
@@ -18,6 +19,7 @@ import (
 	"github.com/credence-gateway/credence/internal/grant"
 	"github.com/credence-gateway/credence/internal/secret"
 	"github.com/credence-gateway/credence/internal/session"
+	"github.com/credence-gateway/credence/internal/sigv4"
 	"github.com/credence-gateway/credence/internal/wire"
 	"github.com/credence-gateway/credence/policies"
 )
@@ -42,6 +44,22 @@ func TestAdmit(t *testing.T) {
 		"write an object unsigned": {
 			ask{method: "PUT", url: "/reports/2026/q3.csv", service: "s3", body: "a,b", unseen: true, hash: "UNSIGNED-PAYLOAD"}, envoymsg.Destination{Service: "s3", Upstream: "prod/s3.us-east-1", Class: "none"},
 			"PutObject", []string{"s3:PutObject"}, "container", "arn:aws:s3:::reports/2026/q3.csv",
+		},
+		"write an object in signed chunks": {
+			ask{method: "PUT", url: "/reports/2026/q3.csv", service: "s3", body: "a,b", unseen: true, hash: sigv4.StreamingSignedTrailer, headers: chunked}, envoymsg.Destination{Service: "s3", Upstream: "prod/s3.us-east-1", Class: "request"},
+			"PutObject", []string{"s3:PutObject"}, "container", "arn:aws:s3:::reports/2026/q3.csv",
+		},
+		"write an object with a trailer": {
+			ask{method: "PUT", url: "/reports/2026/q3.csv", service: "s3", body: "a,b", unseen: true, hash: sigv4.StreamingUnsigned, headers: chunked}, envoymsg.Destination{Service: "s3", Upstream: "prod/s3.us-east-1", Class: "request"},
+			"PutObject", []string{"s3:PutObject"}, "container", "arn:aws:s3:::reports/2026/q3.csv",
+		},
+		"read an object by a link": {
+			ask{method: "GET", url: "/shared/k", service: "s3", link: time.Hour}, envoymsg.Destination{Service: "s3", Upstream: "prod/s3.us-east-1", Class: "none"},
+			"GetObject", []string{"s3:GetObject"}, "container", "arn:aws:s3:::shared/k",
+		},
+		"write an object by a link": {
+			ask{method: "PUT", url: "/shared/k", service: "s3", body: "a,b", unseen: true, link: time.Minute}, envoymsg.Destination{Service: "s3", Upstream: "prod/s3.us-east-1", Class: "none"},
+			"PutObject", []string{"s3:PutObject"}, "container", "arn:aws:s3:::shared/k",
 		},
 		"read an item, recorded in full": {
 			dynamo("GetItem", `{"TableName":"orders","Key":{"id":{"S":"1"}}}`), envoymsg.Destination{Service: "dynamodb", Upstream: "prod/dynamodb.us-east-1", Class: "both"},
@@ -84,6 +102,55 @@ func TestAdmit(t *testing.T) {
 	}
 }
 
+// TestChunksAreGranted: the exchange gets what it needs to verify chunks, and
+// no key.
+func TestChunksAreGranted(t *testing.T) {
+	for form, trailer := range map[string]string{sigv4.StreamingSigned: "", sigv4.StreamingSignedTrailer: "x-amz-checksum-crc32", sigv4.StreamingUnsigned: "x-amz-checksum-crc32"} {
+		t.Run(form, func(t *testing.T) {
+			u := newUnit(t, nil)
+			keys := u.login(nil)
+			a := ask{method: "PUT", url: "/reports/2026/q3.csv", service: "s3", body: "a,b", unseen: true, hash: form, headers: maps.Clone(chunked)}
+			if trailer == "" {
+				delete(a.headers, "X-Amz-Trailer")
+			}
+			g := u.redeem(keys, a, u.admit(keys, a))
+			r, _ := u.sign(keys, a)
+			_, signature, _ := strings.Cut(r.Headers.Value("authorization"), "Signature=")
+			want := grant.Chunks{
+				KeyID: keys.AccessKeyID, Region: "us-east-1", Service: "s3", Date: r.Headers.Value("x-amz-date"), Signature: signature, Trailer: trailer, Length: 5,
+			}
+			if diff := cmp.Diff(want, g.Chunks); diff != "" || g.PayloadHash != form {
+				t.Error(g.PayloadHash, diff)
+			}
+			if key, err := u.keeper.Secret(g.Chunks.KeyID); err != nil || key.Reveal() != keys.Secret.Reveal() {
+				t.Errorf("the key can't be derived: %v", err)
+			}
+		})
+	}
+}
+
+// TestLinksRepeat: a link is made to be used until it expires; a signature in
+// headers is not.
+func TestLinksRepeat(t *testing.T) {
+	u := newUnit(t, nil)
+	keys := u.login(nil)
+	link, body := u.sign(keys, ask{method: "PUT", url: "/shared/k", service: "s3", body: "a", unseen: true, link: time.Minute})
+	signed, seen := u.sign(keys, put("/shared/k", "a"))
+	began := u.now
+	for _, tt := range []struct {
+		after        time.Duration
+		link, signed bool
+	}{{0, true, true}, {time.Second, true, true}, {30 * time.Second, true, false}, {61 * time.Second, false, false}} {
+		u.now = began.Add(tt.after)
+		if got := u.gate.Admit(context.Background(), link, body).Grant != ""; got != tt.link {
+			t.Errorf("a link after %s: admitted %t", tt.after, got)
+		}
+		if got := u.gate.Admit(context.Background(), signed, seen).Grant != ""; got != tt.signed {
+			t.Errorf("a signature after %s: admitted %t", tt.after, got)
+		}
+	}
+}
+
 // TestRefuse: each is refused by its own rule, nothing is granted, and the
 // record says so: of a proven session by a leaf, of a stranger by a count.
 func TestRefuse(t *testing.T) {
@@ -113,9 +180,14 @@ func TestRefuse(t *testing.T) {
 		"takes on a role":     {ask: query("sts", "Action=AssumeRole&Version=2011-06-15&RoleArn=arn:aws:iam::111122223333:role/x&RoleSessionName=xx"), rule: "credential-vending", status: 403, code: "AccessDenied"},
 		"body left unread":    {ask: ask{method: "POST", url: "/", service: "dynamodb", body: `{"TableName":"orders"}`, unseen: true, headers: dynamo("GetItem", "").headers, hash: strings.Repeat("0", 64)}, rule: "call-body-unseen", status: 403, code: "AccessDenied"},
 		"unsigned payload":    {ask: ask{method: "POST", url: "/", service: "dynamodb", body: `{"TableName":"orders","Key":{"id":{"S":"1"}}}`, headers: dynamo("GetItem", "").headers, hash: "UNSIGNED-PAYLOAD"}, rule: "payload-unsigned", status: 403, code: "AccessDenied"},
-		"signed chunks":       {ask: ask{method: "PUT", url: ok, service: "s3", unseen: true, hash: "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", headers: chunked}, rule: "signed-chunks", status: 403, code: "AccessDenied"},
-		"signed chunks, sum":  {ask: ask{method: "PUT", url: ok, service: "s3", unseen: true, hash: "STREAMING-AWS4-HMAC-SHA256-PAYLOAD-TRAILER", headers: chunked}, rule: "signed-chunks", status: 403, code: "AccessDenied"},
-		"a checksum trailer":  {ask: ask{method: "PUT", url: ok, service: "s3", unseen: true, hash: "STREAMING-UNSIGNED-PAYLOAD-TRAILER", headers: chunked}, rule: "unsigned-trailer", status: 403, code: "AccessDenied"},
+		"chunks outside S3":   {ask: ask{method: "POST", url: "/", service: "sts", body: "", hash: "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", headers: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, unseen: true}, rule: "call-body-unseen", status: 403, code: "AccessDenied"},
+		"chunks of no object": {ask: ask{method: "GET", url: ok, service: "s3", hash: "STREAMING-UNSIGNED-PAYLOAD-TRAILER", headers: chunked}, rule: "body-streamed", status: 403, code: "AccessDenied"},
+		"chunks of no length": {ask: ask{method: "PUT", url: ok, service: "s3", unseen: true, hash: "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}, rule: "decoded-length", status: 400, code: "InvalidRequest"},
+		"an unknown trailer":  {ask: ask{method: "PUT", url: ok, service: "s3", unseen: true, hash: "STREAMING-UNSIGNED-PAYLOAD-TRAILER", headers: map[string]string{"X-Amz-Decoded-Content-Length": "5", "X-Amz-Trailer": "x-amz-meta-a"}}, rule: "trailer", status: 400, code: "InvalidRequest"},
+		"a stream of events":  {ask: ask{method: "POST", url: "/stream-transcription", service: "transcribe", unseen: true, hash: "STREAMING-AWS4-HMAC-SHA256-EVENTS"}, rule: "event-stream", status: 403, code: "AccessDenied", stren: true},
+		"S3 Express sessions": {ask: ask{method: "GET", url: "/reports?session", service: "s3"}, rule: "s3express-session", status: 403, code: "AccessDenied"},
+		"a link, no permit":   {ask: ask{method: "GET", url: ok, service: "s3", link: time.Minute}, rule: "policy", status: 403, code: "AccessDenied"},
+		"a link, too long":    {ask: ask{method: "GET", url: "/shared/k", service: "s3", link: time.Hour + time.Second}, rule: "policy", status: 403, code: "AccessDenied"},
 		"another address":     {ask: get(ok), login: func(s *session.Session) { s.Sources = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")} }, rule: "source-address", status: 403, code: "AccessDenied"},
 		"no address":          {ask: get(ok), login: func(s *session.Session) { s.Sources = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")} }, edit: func(r *wire.Request) { r.Peer = netip.Addr{} }, rule: "source-address", status: 403, code: "AccessDenied"},
 		"a role that is gone": {ask: get(ok), login: func(s *session.Session) { s.Role = "old" }, rule: "role-unknown", status: 403, code: "AccessDenied"},

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
-	"strings"
 
 	"github.com/credence-gateway/credence/internal/awsapi"
 	"github.com/credence-gateway/credence/internal/refuse"
@@ -50,14 +49,6 @@ var nobody = secret.New("0000000000000000000000000000000000000000")
 func (c *call) bound() error {
 	if !from(c.session.Sources, c.r.Peer) {
 		return refuse.ErrSource
-	}
-	switch hash := c.signature.PayloadHash; {
-	case c.signature.Form != sigv4.FormHeader:
-		return refuse.ErrPresigned
-	case hash == sigv4.StreamingUnsigned:
-		return refuse.ErrUnsignedTrailer
-	case strings.HasPrefix(hash, "STREAMING-"):
-		return refuse.ErrSignedChunks
 	}
 	role, ok := c.cfg.Role(c.session.Role)
 	if !ok {
@@ -102,25 +93,49 @@ func (c *call) understand(context.Context) error {
 	if err := c.rename(); err != nil {
 		return err
 	}
-	if c.aws.Mutating() && !c.signatures.use(&c.signature, c.now) {
-		return refuse.ErrRepeated
+	if c.repeatable() || c.signatures.use(&c.signature, c.now) {
+		return nil
 	}
-	return nil
+	return refuse.ErrRepeated
+}
+
+// repeatable reports whether a signature may be used again: that of a call that
+// changes nothing, and that of a presigned link, which is made to be used until
+// it expires, where policy lets links in at all.
+func (c *call) repeatable() bool {
+	return !c.aws.Mutating() || c.signature.Form == sigv4.FormQuery
 }
 
 // payloadHash is what the gateway's own signature declares of the body: the
-// digest that was computed or that the agent signed. Only an S3 object's bytes
-// may go unsigned, since nothing was decided by them.
+// digest that was computed or that the agent signed, or the form of its chunks,
+// which the exchange verifies. Only an S3 object's bytes may go unsigned or in
+// chunks, since nothing was decided by them.
 func (c *call) payloadHash() (string, error) {
-	declared := c.signature.PayloadHash
-	unsigned := declared == sigv4.UnsignedPayload
+	declared := c.declared()
+	unsigned, chunked := declared == sigv4.UnsignedPayload, c.signature.Streaming()
+	object := c.aws.Service == "s3" && c.aws.StreamsInput
 	switch {
+	case chunked && !object:
+		return "", refuse.ErrStreamed
+	case chunked:
+		var err error
+		c.chunks, err = c.signature.Chunks(c.r)
+		return declared, err
 	case unsigned && c.aws.Service != "s3":
 		return "", refuse.ErrUnsignedPayload
 	case c.digest != "":
 		return c.digest, nil
-	case unsigned && !c.aws.StreamsInput, declared == "":
+	case unsigned && !object, declared == "":
 		return "", refuse.ErrBodyUnread
 	}
 	return declared, nil
+}
+
+// declared is what the agent's signature says of the body. A presigned link of
+// S3's that says nothing is signed as UNSIGNED-PAYLOAD.
+func (c *call) declared() string {
+	if c.signature.PayloadHash == "" && c.signature.Form == sigv4.FormQuery && c.aws.Service == "s3" {
+		return sigv4.UnsignedPayload
+	}
+	return c.signature.PayloadHash
 }

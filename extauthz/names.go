@@ -44,7 +44,7 @@ func (c *Config) origin(tls bool, authority string) string {
 
 // class is the class of route that reads what must be read.
 func (c *call) class(full bool) grant.Class {
-	switch request, response := full || c.edits != "", full || c.origin != ""; {
+	switch request, response := full || c.edits != "" || c.chunks.Form != "", full || c.origin != ""; {
 	case request && response:
 		return grant.Both
 	case request:

@@ -52,8 +52,20 @@ func (c *call) grant(event string, class grant.Class) grant.Grant {
 		Route: envoymsg.RouteName(c.aws.Service, string(class)), Fingerprint: grant.Fingerprint(c.r), Credential: c.minted.Key,
 		Service: c.aws.Service, Operation: c.aws.Operation, Protocol: string(c.aws.Protocol),
 		SignService: c.scope.Service, SignRegion: c.scope.Region, Authority: c.upstream.Authority,
-		PayloadHash: c.payload, BodySeen: c.body.Seen, BodyLength: length, Record: record,
+		PayloadHash: c.payload, BodySeen: c.body.Seen, BodyLength: length, Record: record, Chunks: c.grantChunks(),
 		Edits: c.edits, Origin: c.origin, PathPrefix: c.aws.PathPrefix,
+	}
+}
+
+// grantChunks is what the exchange verifies chunks by.
+func (c *call) grantChunks() grant.Chunks {
+	if c.chunks.Form == "" {
+		return grant.Chunks{}
+	}
+	seed := c.signature.Seed()
+	return grant.Chunks{
+		KeyID: c.signature.AccessKeyID, Region: seed.Scope.Region, Service: seed.Scope.Service, Date: seed.Date,
+		Signature: seed.Signature, Trailer: c.chunks.Trailer, Length: c.chunks.Length,
 	}
 }
 
@@ -113,6 +125,8 @@ func (c *call) bodyDigest() string {
 		return "sha256:" + c.digest
 	case len(c.signature.PayloadHash) == len(sigv4.EmptySHA256):
 		return "sha256:" + c.signature.PayloadHash
+	case c.signature.PayloadHash == sigv4.StreamingSigned || c.signature.PayloadHash == sigv4.StreamingSignedTrailer:
+		return "signed-chunks"
 	}
 	return "unsigned"
 }

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -30,6 +31,7 @@ import (
 	"github.com/credence-gateway/credence/internal/mint"
 	"github.com/credence-gateway/credence/internal/secret"
 	"github.com/credence-gateway/credence/internal/session"
+	"github.com/credence-gateway/credence/internal/sigv4"
 	"github.com/credence-gateway/credence/internal/wire"
 	"github.com/credence-gateway/credence/policies"
 )
@@ -41,6 +43,9 @@ const rules = `
 @id("reports") @advice("only this year's reports are open")
 permit (principal in Credence::Group::"corp|agents", action in [AWS::Action::"s3:GetObject", AWS::Action::"s3:PutObject"], resource is S3::Object)
 when { resource.bucket == "reports" && resource.key like "2026/*" };
+
+@id("shared") @presigned("1h")
+permit (principal, action in [AWS::Action::"s3:GetObject", AWS::Action::"s3:PutObject"], resource is S3::Object) when { resource.bucket == "shared" };
 
 @id("list") permit (principal in Credence::Group::"corp|agents", action in [AWS::Action::"s3:ListAllMyBuckets", AWS::Action::"s3:ListBucket"], resource);
 
@@ -125,6 +130,8 @@ func newUnit(t testing.TB, edit func(*extauthz.Config)) *unit {
 	return u
 }
 
+func first[T, U any](v T, _ U, err error) T { return must(v, err) }
+
 func must[T any](v T, err error) T {
 	if err != nil {
 		panic(err)
@@ -149,8 +156,9 @@ func (u *unit) login(edit func(*session.Session)) session.Keys {
 type ask struct {
 	method, url, service, region, body string
 	headers                            map[string]string
-	hash                               string // x-amz-content-sha256; "" leaves the header out outside S3
-	unseen                             bool   // the body was left to stream
+	hash                               string        // x-amz-content-sha256; "" leaves the header out outside S3
+	unseen                             bool          // the body was left to stream
+	link                               time.Duration // presigned, to live that long
 	source, host                       string
 }
 
@@ -199,9 +207,13 @@ func (u *unit) sign(k session.Keys, a ask) (*wire.Request, awsapi.Body) {
 		a.region = "us-east-1"
 	}
 	credentials := aws.Credentials{AccessKeyID: k.AccessKeyID, SecretAccessKey: k.Secret.Reveal(), SessionToken: k.SessionToken.Reveal()}
-	err := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = a.service == "s3" }).
-		SignHTTP(context.Background(), credentials, h, a.hash, a.service, a.region, u.now)
-	if err != nil {
+	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = a.service == "s3" })
+	if a.link > 0 {
+		h.Header.Del("X-Amz-Content-Sha256")
+		h.ContentLength = 0 // the SDK would sign it
+		h.URL.RawQuery = "X-Amz-Expires=" + itoa(int(a.link/time.Second))
+		h.URL = must(url.Parse(first(signer.PresignHTTP(context.Background(), credentials, h, sigv4.UnsignedPayload, a.service, a.region, u.now))))
+	} else if err := signer.SignHTTP(context.Background(), credentials, h, a.hash, a.service, a.region, u.now); err != nil {
 		u.Fatal(err)
 	}
 	if a.source == "" {

@@ -8,10 +8,13 @@
 //     headers, its authority from the grant, and signed with the credential
 //     that the grant names. Anything off is refused: nothing is forwarded, the
 //     agent gets an error in the service's shape, and the refusal is recorded.
-//   - Request body, in the classes "request" and "both": counted and hashed as
-//     it passes, one piece behind. The last piece goes out when the length is
-//     the declared one and the digest the signed one; otherwise the upload is
-//     cut, so that AWS never has a whole body that the agent did not sign.
+//   - Request body, in the classes "request" and "both": counted and verified
+//     as it passes, one piece behind. The last piece goes out when the length is
+//     the declared one and the body what the agent signed; otherwise the upload
+//     is cut, so that AWS never has a whole body that the agent did not sign. A
+//     body in aws-chunked framing keeps it: each signed chunk goes out once its
+//     signature is verified, with the gateway's signature in its place, and the
+//     final chunk once the trailer is verified too.
 //   - Response headers: in a class that doesn't read the response, and with a
 //     response that has no body, they are released once call.end is durable.
 //   - Response body, in the classes "response" and "both": counted and hashed
@@ -27,7 +30,20 @@
 // The gRPC stream itself never ends by our doing: Envoy would let an exchange
 // go on without us. Refusals and cuts are ImmediateResponses.
 //
-// Memory per stream is one message of Envoy's in each direction.
+// # Stages
+//
+// A body's way is a flow: it counts what comes, gives it to its stages in
+// order, keeps back one piece of what they give out, and counts what goes. A
+// stage takes pieces and gives out pieces; it may verify (digest,
+// sigv4.ChunkResigner), watch or change them. requestFlow and responseFlow say
+// which stages a body has, and are the place for further ones: verifying comes
+// first, and what watches or changes a body stands behind it. A stage owns the
+// memory that it is given, so none need copy; it is told the end before the
+// last piece leaves, and can refuse it. A stage that changes the length must
+// leave flow.due negative, unless it knows the outcome before the headers go.
+//
+// Memory per stream is one message of Envoy's in each direction, and one signed
+// chunk.
 package extproc
 
 import (
@@ -37,6 +53,7 @@ import (
 
 	"github.com/credence-gateway/credence/internal/audit"
 	"github.com/credence-gateway/credence/internal/grant"
+	"github.com/credence-gateway/credence/internal/secret"
 	"github.com/credence-gateway/credence/internal/sigv4"
 )
 
@@ -48,6 +65,10 @@ type Config struct {
 	// Credentials looks up the AWS credential that the door in had minted, by
 	// Grant.Credential. It must not fetch one.
 	Credentials func(key string) (sigv4.Credentials, error)
+	// Secret derives the secret of a gateway key, by which signed chunks are
+	// verified: session.Keeper.Secret. The grant names the key of a request that
+	// the door in has verified; no secret is in it.
+	Secret func(accessKeyID string) (secret.Secret, error)
 	// Signer signs what goes upstream.
 	Signer *sigv4.Signer
 	// Append writes an event and returns when it is durable: audit.Log.Append.
@@ -64,10 +85,10 @@ type Config struct {
 }
 
 // ErrConfig is returned by New for a Config with a function missing.
-var ErrConfig = errors.New("extproc: Redeem, Credentials, Signer and Append must be set")
+var ErrConfig = errors.New("extproc: Redeem, Credentials, Secret, Signer and Append must be set")
 
 func (c *Config) fill() error {
-	if c.Redeem == nil || c.Credentials == nil || c.Signer == nil || c.Append == nil {
+	if c.Redeem == nil || c.Credentials == nil || c.Secret == nil || c.Signer == nil || c.Append == nil {
 		return ErrConfig
 	}
 	if c.Live == nil {

@@ -22,6 +22,7 @@ import (
 	"github.com/credence-gateway/credence/internal/envoymsg"
 	"github.com/credence-gateway/credence/internal/grant"
 	"github.com/credence-gateway/credence/internal/secret"
+	"github.com/credence-gateway/credence/internal/session"
 	"github.com/credence-gateway/credence/internal/sigv4"
 	"github.com/credence-gateway/credence/internal/wire"
 	"github.com/credence-gateway/credence/test/awsfake"
@@ -35,6 +36,16 @@ const (
 )
 
 var upstreamKey = sigv4.Credentials{AccessKeyID: "ASIAEXAMPLE", Secret: secret.New("secret"), SessionToken: secret.New("token")}
+
+// agentKey is what agents sign with.
+var agentKey = sigv4.Credentials{AccessKeyID: "CRDNAAAAAAAAAAAAAAAA", Secret: secret.New("the agent's secret")}
+
+func agentSecret(id string) (secret.Secret, error) {
+	if id != agentKey.AccessKeyID {
+		return secret.Secret{}, session.ErrUnknownKey
+	}
+	return agentKey.Secret, nil
+}
 
 var classes = []grant.Class{grant.None, grant.Request, grant.Response, grant.Both}
 
@@ -155,7 +166,7 @@ func newRig(t testing.TB, c awsfake.Config) *rig {
 	}
 	r := &rig{door: &door{grants: grants}, journal: &journal{}, upstream: awsfake.Start(t, c)}
 	r.server, err = extproc.New(extproc.Config{
-		Redeem: grants.Redeem, Append: r.journal.Append, Signer: sigv4.NewSigner(sigv4.SignerConfig{}),
+		Redeem: grants.Redeem, Append: r.journal.Append, Secret: agentSecret, Signer: sigv4.NewSigner(sigv4.SignerConfig{}),
 		Credentials: func(key string) (sigv4.Credentials, error) {
 			if key != "key-1" {
 				return sigv4.Credentials{}, errors.New("no such credential")

@@ -3,6 +3,7 @@ package extproc
 import (
 	"fmt"
 	"net/http"
+	"strings"
 	"sync"
 
 	"github.com/credence-gateway/credence/internal/awsapi"
@@ -66,12 +67,11 @@ type exchange struct {
 	host     string // the agent's :authority
 	request  flow   // of the body, in classes that read it
 	response flow
-	answer   *wire.Response // AWS's, or Envoy's in its place, once it came
-	local    string         // why it is Envoy's
-	bodiless bool           // answer has no body
-	ended    bool           // call.end was written, or tried
-	sent     collected      // the request's body, when it is edited
-	received collected      // the answer, when it is rewritten
+	answer   *wire.Response     // AWS's, or Envoy's in its place, once it came
+	local    string             // why it is Envoy's
+	bodiless bool               // answer has no body
+	ended    bool               // call.end was written, or tried
+	held     *envoymsg.Mutation // the answer's head, while it waits for the body
 }
 
 // requestHead redeems the grant and sends the request upstream.
@@ -93,16 +93,9 @@ func (x *exchange) requestHead(o envoymsg.Opening, r *wire.Request, end bool) er
 	if err := x.redeem(o, r); err != nil {
 		return x.refuse(err)
 	}
-	length, err := x.admit(o, r, end)
+	m, err := x.admit(o, r, end)
 	if err != nil {
 		return x.refuse(err)
-	}
-	m, err := x.config.sign(r, &x.grant)
-	if err != nil {
-		return x.refuse(err)
-	}
-	if x.request.sum != nil {
-		m.Length = &length
 	}
 	x.state = forwarding
 	return x.to.head(toUpstream, m)
@@ -121,9 +114,29 @@ func (x *exchange) redeem(o envoymsg.Opening, r *wire.Request) error {
 	return x.config.Live(x.grant.Session)
 }
 
-// admit compares what arrives with what was admitted, and returns the
-// content-length. A body that is over already is checked already.
-func (x *exchange) admit(o envoymsg.Opening, r *wire.Request, end bool) (int64, error) {
+// admit compares what arrives with what was admitted, and signs it. A body that
+// is over already is verified already.
+func (x *exchange) admit(o envoymsg.Opening, r *wire.Request, end bool) (envoymsg.Mutation, error) {
+	length, err := x.checkHead(o, r)
+	if err != nil {
+		return envoymsg.Mutation{}, err
+	}
+	m, signed, err := x.config.sign(r, &x.grant)
+	if err != nil || !o.RequestBody {
+		return m, err
+	}
+	if x.request, err = x.config.requestFlow(&x.grant, signed, length); err != nil {
+		return m, err
+	}
+	m.Length = &x.request.due
+	if end || length == 0 { // content-length: 0 makes the request whole
+		err = x.request.finish()
+	}
+	return m, err
+}
+
+// checkHead returns the content-length that was admitted.
+func (x *exchange) checkHead(o envoymsg.Opening, r *wire.Request) (int64, error) {
 	if err := x.grant.CheckBodies(o.RequestBody, o.ResponseBody); err != nil {
 		return 0, err
 	}
@@ -131,14 +144,11 @@ func (x *exchange) admit(o envoymsg.Opening, r *wire.Request, end bool) (int64, 
 	if err != nil || length != x.grant.BodyLength {
 		return 0, fmt.Errorf("%w: %d was admitted", ErrLength, x.grant.BodyLength)
 	}
-	if !o.RequestBody {
-		return length, nil
+	chunked := strings.HasPrefix(x.grant.PayloadHash, "STREAMING-")
+	if chunked != (x.grant.Chunks != grant.Chunks{}) || chunked && !o.RequestBody {
+		return 0, fmt.Errorf("%w: nothing would verify the chunks", sigv4.ErrPayloadForm)
 	}
-	x.request = newFlow(length)
-	if end {
-		return length, x.requestOver()
-	}
-	return x.editing(length)
+	return length, nil
 }
 
 // requestBody passes request body on, one piece behind.
@@ -148,43 +158,33 @@ func (x *exchange) requestBody(data []byte, end bool) error {
 	switch {
 	case x.state == over:
 		return nil
-	case x.state == fresh || x.state == passing || x.request.sum == nil:
+	case x.state == fresh || x.state == passing || !x.request.on:
 		return x.refuse(ErrMessage)
-	case x.sent.edits != nil:
-		return x.editBody(data, end)
+	case x.request.declared == 0 && len(data) == 0: // it finished with the head
+		return x.to.body(toUpstream, nil, end)
 	}
-	before, now, err := x.request.take(data)
+	err := x.request.take(data)
 	if err == nil && end {
-		err = x.requestOver()
+		err = x.request.finish()
 	}
 	if err != nil {
 		return x.refuse(err)
 	}
-	return x.release(toUpstream, &x.request, before, now, end)
+	return x.release(toUpstream, &x.request, end)
 }
 
-// requestOver checks a whole request body against what was signed.
-func (x *exchange) requestOver() error {
-	if err := x.request.finish(); err != nil {
-		return err
+// release sends what a flow gives out, and when it ended says so.
+func (x *exchange) release(d direction, f *flow, end bool) error {
+	pieces := f.release()
+	for i, p := range pieces {
+		if err := x.to.body(d, p, end && i == len(pieces)-1); err != nil {
+			return err
+		}
 	}
-	if signed := x.grant.PayloadHash; isDigest(signed) && signed != x.request.digest() {
-		return sigv4.ErrPayloadMismatch
+	if end && len(pieces) == 0 {
+		return x.to.body(d, nil, true)
 	}
 	return nil
-}
-
-func isDigest(payloadHash string) bool { return len(payloadHash) == 64 }
-
-// release sends what a flow gave out, and when it ends also what it held.
-func (x *exchange) release(d direction, f *flow, before, now []byte, end bool) error {
-	if err := x.to.body(d, before, false); err != nil {
-		return err
-	}
-	if err := x.to.body(d, now, false); err != nil || !end {
-		return err
-	}
-	return x.to.body(d, f.last(), true)
 }
 
 // requestTrailers ends a request body.
@@ -197,28 +197,15 @@ func (x *exchange) requestTrailers() error {
 	case x.state == fresh || x.state == passing:
 		return x.refuse(ErrMessage)
 	}
-	if x.request.sum == nil {
-		return x.to.trailers(toUpstream)
-	}
-	last, err := x.lastOfRequest()
-	if err != nil {
-		return x.refuse(err)
-	}
-	if err := x.to.body(toUpstream, last, false); err != nil {
-		return err
+	if x.request.on && x.request.declared != 0 {
+		if err := x.request.finish(); err != nil {
+			return x.refuse(err)
+		}
+		if err := x.release(toUpstream, &x.request, false); err != nil {
+			return err
+		}
 	}
 	return x.to.trailers(toUpstream)
-}
-
-// lastOfRequest ends a request body and returns what is left to release.
-func (x *exchange) lastOfRequest() ([]byte, error) {
-	if x.sent.edits != nil {
-		return x.edited()
-	}
-	if err := x.requestOver(); err != nil {
-		return nil, err
-	}
-	return x.request.last(), nil
 }
 
 // responseHead releases the response's headers, after call.end when the rest
@@ -252,15 +239,29 @@ func (x *exchange) responseHead(r *wire.Response, local string, end bool) error 
 		m.Length = &length
 	}
 	if x.bodiless {
-		x.response = newFlow(0)
+		x.response = plainFlow(0)
 		return x.closeWith(func() error { return x.to.head(toAgent, m) })
 	}
-	x.response = newFlow(length)
 	x.state = answering
-	if x.rewrites(r) {
-		return x.hold(m, r)
+	if x.response, err = x.responseFlow(r, length, &m); err != nil {
+		return x.refuse(err)
+	}
+	if x.response.holds {
+		x.held = &m
+		return nil
 	}
 	return x.to.head(toAgent, m)
+}
+
+// releaseHead releases an answer's head that was held, with the length that the
+// body has by now; -1 when that is not known.
+func (x *exchange) releaseHead(length int64) error {
+	if x.held == nil {
+		return nil
+	}
+	m := x.held
+	x.held, m.Length = nil, &length
+	return x.to.head(toAgent, *m)
 }
 
 // closeWith makes call.end durable and then releases what completes the
@@ -282,22 +283,34 @@ func (x *exchange) responseBody(data []byte, end bool) error {
 		return nil
 	case x.state == passing:
 		return x.to.body(toAgent, data, end)
-	case x.response.sum == nil:
+	case !x.response.on:
 		return x.refuse(ErrMessage)
-	case x.received.head != nil && x.state == answering:
-		return x.rewriteBody(data, end)
 	}
-	before, now, err := x.response.take(data)
+	err := x.response.take(data)
 	if err == nil && end {
 		err = x.response.finish()
 	}
 	if err != nil {
-		return x.refuse(ErrAnswer)
+		return x.refuse(ofAnswer(err))
 	}
-	if !end {
-		return x.release(toAgent, &x.response, before, now, false)
+	if end {
+		return x.closeWith(func() error { return x.releaseAnswer(true) })
 	}
-	return x.closeWith(func() error { return x.release(toAgent, &x.response, before, now, true) })
+	if x.held != nil && x.response.passed <= maxHeld {
+		return nil
+	}
+	if err := x.releaseHead(-1); err != nil {
+		return err
+	}
+	return x.release(toAgent, &x.response, false)
+}
+
+// releaseAnswer releases what is left of a whole answer.
+func (x *exchange) releaseAnswer(end bool) error {
+	if err := x.releaseHead(x.response.passed); err != nil {
+		return err
+	}
+	return x.release(toAgent, &x.response, end)
 }
 
 // responseTrailers ends a response body.
@@ -313,19 +326,15 @@ func (x *exchange) responseTrailers() error {
 	default:
 		return x.refuse(ErrMessage)
 	}
-	ending := func(body []byte) error {
-		if err := x.to.body(toAgent, body, false); err != nil {
+	if err := x.response.finish(); err != nil {
+		return x.refuse(ofAnswer(err))
+	}
+	return x.closeWith(func() error {
+		if err := x.releaseAnswer(false); err != nil {
 			return err
 		}
 		return x.to.trailers(toAgent)
-	}
-	if x.received.head != nil {
-		return x.releaseRewritten(ending)
-	}
-	if err := x.response.finish(); err != nil {
-		return x.refuse(ErrAnswer)
-	}
-	return x.closeWith(func() error { return ending(x.response.last()) })
+	})
 }
 
 // broken refuses a message that could not be translated.

@@ -1,7 +1,6 @@
 package extproc
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
@@ -13,33 +12,34 @@ import (
 )
 
 // sign builds the upstream request for r and returns what changes r into it:
-// method and target as the agent sent them (but for the parameters of a
-// presigned URL), the authority of the grant, the allowed headers, and the
-// gateway's signature in place of the agent's. A bucket that the agent named in
-// its host stands in the path, as AWS takes it from either.
-func (c *Config) sign(r *wire.Request, g *grant.Grant) (envoymsg.Mutation, error) {
-	if strings.HasPrefix(g.PayloadHash, "STREAMING-AWS4-") {
-		return envoymsg.Mutation{}, fmt.Errorf("%w: its chunks are signed", sigv4.ErrPayloadForm)
-	}
+// method and target as the agent sent them (a presigned URL becomes a plain
+// one), the authority of the grant, the allowed headers, and the gateway's
+// signature in place of the agent's. A bucket that the agent named in its host
+// stands in the path, as AWS takes it from either.
+func (c *Config) sign(r *wire.Request, g *grant.Grant) (envoymsg.Mutation, *sigv4.Signed, error) {
 	credentials, err := c.Credentials(g.Credential)
 	if err != nil {
-		return envoymsg.Mutation{}, err
+		return envoymsg.Mutation{}, nil, err
 	}
-	out := wire.Request{Method: r.Method, Scheme: r.Scheme, Authority: g.Authority, Target: g.PathPrefix + sigv4.PlainTarget(r), Headers: allowed(r.Headers)}
+	plain, err := sigv4.Plain(r)
+	if err != nil {
+		return envoymsg.Mutation{}, nil, err
+	}
+	out := wire.Request{Method: r.Method, Scheme: r.Scheme, Authority: g.Authority, Target: g.PathPrefix + plain.Target, Headers: allowed(plain.Headers)}
 	if g.Origin != "" { // the answer will be read
 		out.Headers = slices.DeleteFunc(out.Headers, func(h wire.Header) bool { return h.Name == "accept-encoding" })
 	}
 	scope := sigv4.Scope{Region: g.SignRegion, Service: g.SignService}
 	signed, err := c.Signer.Sign(&out, credentials, scope, g.PayloadHash, c.Now())
 	if err != nil {
-		return envoymsg.Mutation{}, err
+		return envoymsg.Mutation{}, nil, err
 	}
 	m := envoymsg.Rebuild(r.Headers, resigned(out.Headers, signed.Headers()))
 	m.Authority = out.Authority
 	if out.Target != r.Target {
 		m.Target = out.Target
 	}
-	return m, nil
+	return m, signed, nil
 }
 
 // allowed are the headers that AWS may see, in their order.

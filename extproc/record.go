@@ -82,10 +82,10 @@ func cut(s string, n int) string { return s[:min(len(s), n)] }
 // requestMessage is the request as far as this exchange read it; call.begin
 // has the rest.
 func (x *exchange) requestMessage() *audit.Message {
-	if x.request.sum == nil {
+	if !x.request.on {
 		return nil
 	}
-	return &audit.Message{Body: x.request.body(), Length: x.request.length}
+	return &audit.Message{Body: x.request.body(), Length: x.request.what.Length()}
 }
 
 func (x *exchange) responseMessage() *audit.Message {
@@ -95,8 +95,8 @@ func (x *exchange) responseMessage() *audit.Message {
 	m := &audit.Message{Status: x.answer.Status, RequestID: requestID(x.answer.Headers)}
 	switch {
 	case x.bodiless:
-	case x.response.sum != nil:
-		m.Body, m.Length = x.response.body(), x.response.length
+	case x.response.on:
+		m.Body, m.Length = x.response.body(), x.response.what.Length()
 	default:
 		m.Body, m.Length = unobserved, declared(x.answer.Headers)
 	}
@@ -120,9 +120,9 @@ func (f *flow) body() string {
 	switch {
 	case !f.ended:
 		return unobserved
-	case f.length == 0:
+	case f.what.Length() == 0:
 		return ""
 	default:
-		return "sha256:" + f.digest()
+		return f.what.Digest()
 	}
 }

@@ -30,6 +30,14 @@ var own = map[error]refuse.Answer{
 	ErrMessage: {Rule: "envoy-message", Status: 503, Code: "ServiceUnavailable", Message: "Envoy is not configured for this gateway. Tell its operator this request id."},
 }
 
+// ofAnswer is the error of a response's flow: its own are the answer's fault.
+func ofAnswer(err error) error {
+	if errors.Is(err, ErrLength) || errors.Is(err, ErrMessage) {
+		return ErrAnswer
+	}
+	return err
+}
+
 // reasonOf is what the agent and the record are told of err.
 func reasonOf(err error) refuse.Answer {
 	for is, a := range own {

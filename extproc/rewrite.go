@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 
 	"github.com/credence-gateway/credence/internal/envoymsg"
+	"github.com/credence-gateway/credence/internal/grant"
 	"github.com/credence-gateway/credence/internal/rewrite"
 	"github.com/credence-gateway/credence/internal/sigv4"
 	"github.com/credence-gateway/credence/internal/wire"
@@ -14,76 +15,47 @@ import (
 // most that ext_authz sees of one.
 const maxCollected = 16 << 20
 
-// collected is a body that is held back until it is whole, to be rewritten.
-type collected struct {
-	edits []rewrite.Edit     // of a request
-	head  *envoymsg.Mutation // of an answer, held back with it
+// editFlow is the way of a request's body that the grant changes. d describes
+// it as the agent sent it.
+func editFlow(g *grant.Grant, d *digest, length int64) (flow, error) {
+	edits, err := rewrite.Decode(g.Edits)
+	if err != nil {
+		return flow{}, err
+	}
+	f := newFlow(length, d, d, &editing{edits: edits, want: g.PayloadHash})
+	for _, e := range edits {
+		if f.due >= 0 {
+			f.due += int64(len(e.Put) - e.Cut)
+		}
+	}
+	return f, nil
+}
+
+// editing makes of a request's body the one that the door in has decided to
+// send.
+type editing struct {
+	edits []rewrite.Edit
+	want  string // SHA-256 of the outcome, in hex
 	body  []byte
 }
 
-// editing makes the grant's edits ready and returns the length that they leave
-// of a body of length bytes; -1 stays unknown.
-func (x *exchange) editing(length int64) (int64, error) {
-	var err error
-	x.sent.edits, err = rewrite.Decode(x.grant.Edits)
-	for _, e := range x.sent.edits {
-		if length >= 0 {
-			length += int64(len(e.Put) - e.Cut)
-		}
+func (e *editing) Write(piece []byte) ([][]byte, error) {
+	if len(e.body)+len(piece) > maxCollected {
+		return nil, ErrLength
 	}
-	return length, err
+	e.body = append(e.body, piece...)
+	return nil, nil
 }
 
-// collect holds the next data of a body.
-func (c *collected) collect(f *flow, data []byte, limit int) error {
-	before, now, err := f.take(data)
-	if err != nil {
-		return err
-	}
-	if f.length > int64(limit) {
-		return ErrLength
-	}
-	c.body = append(append(c.body, before...), now...)
-	return nil
-}
-
-// whole ends a body and returns it.
-func (c *collected) whole(f *flow) ([]byte, error) {
-	if err := f.finish(); err != nil {
-		return nil, err
-	}
-	return append(c.body, f.last()...), nil
-}
-
-// editBody collects the body of a request and at its end releases what the
-// grant makes of it.
-func (x *exchange) editBody(data []byte, end bool) error {
-	if err := x.sent.collect(&x.request, data, maxCollected); err != nil {
-		return x.refuse(err)
-	}
-	if !end {
-		return nil
-	}
-	body, err := x.edited()
-	if err != nil {
-		return x.refuse(err)
-	}
-	return x.to.body(toUpstream, body, true)
-}
-
-// edited is the body that the door in decided to send, or an error.
-func (x *exchange) edited() ([]byte, error) {
-	body, err := x.sent.whole(&x.request)
+func (e *editing) Close() ([][]byte, error) {
+	body, err := rewrite.Apply(e.body, e.edits)
 	if err != nil {
 		return nil, err
 	}
-	if body, err = rewrite.Apply(body, x.sent.edits); err != nil {
-		return nil, err
-	}
-	if sum := sha256.Sum256(body); hex.EncodeToString(sum[:]) != x.grant.PayloadHash {
+	if sum := sha256.Sum256(body); hex.EncodeToString(sum[:]) != e.want {
 		return nil, sigv4.ErrPayloadMismatch
 	}
-	return body, nil
+	return [][]byte{body}, nil
 }
 
 // rewrites reports whether an answer is held back to be rewritten: only what
@@ -92,59 +64,36 @@ func (x *exchange) rewrites(r *wire.Response) bool {
 	return x.grant.Origin != "" && x.local == "" && r.Status >= 200 && r.Status <= 299 && !x.bodiless
 }
 
-// rewriteBody collects the body of an answer and at its end releases head and
-// body with the agent's names.
-func (x *exchange) rewriteBody(data []byte, end bool) error {
-	if err := x.received.collect(&x.response, data, rewrite.MaxAnswer); err != nil {
-		return x.refuse(ErrAnswer)
-	}
-	if !end {
-		return nil
-	}
-	return x.releaseRewritten(func(body []byte) error { return x.to.body(toAgent, body, true) })
+// renaming puts the agent's name for the gateway into an answer.
+type renaming struct {
+	operation string
+	origin    string
+	body      []byte
 }
 
-// releaseRewritten releases the rewritten answer by rest, after call.end, which
-// tells of the body that the agent gets.
-func (x *exchange) releaseRewritten(rest func(body []byte) error) error {
-	body, err := x.received.whole(&x.response)
-	if err == nil {
-		body, err = rewrite.Answer(x.grant.Operation, body, x.grant.Origin)
+func (r *renaming) Write(piece []byte) ([][]byte, error) {
+	if len(r.body)+len(piece) > rewrite.MaxAnswer {
+		return nil, ErrAnswer
 	}
+	r.body = append(r.body, piece...)
+	return nil, nil
+}
+
+func (r *renaming) Close() ([][]byte, error) {
+	body, err := rewrite.Answer(r.operation, r.body, r.origin)
 	if err != nil {
-		return x.refuse(ErrAnswer)
+		return nil, ErrAnswer
 	}
-	x.response = newFlow(int64(len(body)))
-	if _, _, err = x.response.take(body); err == nil {
-		err = x.response.finish()
-	}
-	if err != nil {
-		return x.refuse(ErrAnswer)
-	}
-	return x.closeWith(func() error {
-		m := x.received.head
-		m.Length = &x.response.length
-		if err := x.to.head(toAgent, *m); err != nil {
-			return err
-		}
-		return rest(body)
-	})
+	return [][]byte{body}, nil
 }
 
 // checksums are the headers that tell of a body that is about to change.
 var checksums = []string{"x-amz-crc32", "content-md5", "etag"}
 
-// hold keeps the head of an answer until its body is rewritten. A body in a
-// coding that was not asked for can't be read.
-func (x *exchange) hold(m envoymsg.Mutation, r *wire.Response) error {
-	if r.Headers.Has("content-encoding") {
-		return x.refuse(ErrAnswer)
-	}
+func withoutChecksums(r *wire.Response, m *envoymsg.Mutation) {
 	for _, name := range checksums {
 		if r.Headers.Has(name) {
 			m.Remove = append(m.Remove, name)
 		}
 	}
-	x.received.head = &m
-	return nil
 }

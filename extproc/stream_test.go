@@ -65,6 +65,7 @@ func (s *stream) run(t testing.TB) string {
 	s.server, err = extproc.New(extproc.Config{
 		Redeem: s.open, Append: s.append, Signer: sigv4.NewSigner(sigv4.SignerConfig{}),
 		Credentials: func(string) (sigv4.Credentials, error) { return upstreamKey, nil },
+		Secret:      agentSecret,
 		Live: func(string) error {
 			if s.revoked {
 				return session.ErrRevoked

@@ -155,7 +155,7 @@ func (d *deciding) require(r *rule) {
 
 // allowed takes the obligations of the permits that decided.
 func (d *deciding) allowed(diag cedar.Diagnostic, action types.EntityUID, what string) {
-	byName := !d.set.model.escalates(action)
+	byName, byLink := !d.set.model.escalates(action), d.facts.Presigned == 0
 	var permits []*rule
 	for _, reason := range diag.Reasons {
 		r := d.rules.find(reason.PolicyID)
@@ -173,6 +173,10 @@ func (d *deciding) allowed(diag cedar.Diagnostic, action types.EntityUID, what s
 			d.duration = r.duration
 		}
 		byName = byName || slices.Contains(r.exact, action)
+		byLink = byLink || d.facts.Presigned <= r.presigned
+	}
+	if !byLink {
+		d.firmly(what+" by a presigned link of "+d.facts.Presigned.String(), "anybody who holds a link can use it: a permit must say so, as @presigned(\"15m\") for links of 15 minutes at most")
 	}
 	d.masking.take(permits, d.facts.Call.Service+":"+d.facts.Call.Operation)
 	if !byName {

@@ -11,8 +11,9 @@
 //	           IAM has no type. Attributes: arn, account, region, partition,
 //	           service, wildcard, and the variables of the ARN (bucket, key …)
 //	context    session {id, role, age in seconds, bindings: the networks that it
-//	           is good from}, now, sourceIp, inferred: whether the action's name
-//	           was derived and not found in IAM's data; approval {id, at,
+//	           is good from}, now, sourceIp, presigned: whether the call comes by
+//	           a presigned link, inferred: whether the action's name was
+//	           derived and not found in IAM's data; approval {id, at,
 //	           approvers} and onBehalfOf, the human, where there is one; params,
 //	           the call's input members as the catalog types them, each optional
 //
@@ -32,9 +33,11 @@
 // Nothing is allowed by default, a forbid wins, and a policy that fails while it
 // is evaluated denies: Cedar itself would skip it, so that a forbid with a fault
 // would allow. An action that can widen its caller's own rights needs a permit
-// that names the action itself. Such a denial, one by a fault, and one of what
-// the model does not know are firm: they hold in observe mode too. So is one by a member of params that
-// is not of its type, where a policy reads params.
+// that names the action itself, and a call by a presigned link, which anybody who
+// holds the link can make, one with @presigned. Such a denial, one by a fault, and
+// one of what the model does not know are firm: they hold in observe mode too. So
+// is one by a member of params that is not of its type, where a policy reads
+// params.
 //
 // # Annotations
 //
@@ -53,6 +56,8 @@
 //	@unmask("secretsmanager:GetSecretValue -> rds:CreateDBInstance")
 //	                        tokens of the one operation's answers stand for their
 //	                        values in calls of the other
+//	@presigned("15m")       the permit holds for presigned links too, if they live
+//	                        no longer than this (1s to 168h)
 //	@advice("ask sre")      told to the agent when the policy refuses, or when its
 //	                        conditions were not met
 //

@@ -176,6 +176,7 @@ func (d *deciding) newContext(q question, a *Approval) types.Record {
 		return types.NewRecord(facts)
 	}
 	facts["inferred"] = types.Boolean(q.call.Inferred)
+	facts["presigned"] = types.Boolean(f.Presigned > 0)
 	facts["session"] = types.NewRecord(types.RecordMap{
 		"id": types.String(f.SessionID), "role": types.String(f.Role),
 		"age": types.Long(max(0, f.Now.Sub(f.Issued)/time.Second)), "bindings": networks(f.Bindings),

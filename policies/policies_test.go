@@ -119,6 +119,38 @@ var (
 	notTyped = awsapi.Action{Name: "s3:GetObject", Resources: []awsapi.Resource{{Prefix: "s3", Type: "moon", ARN: "arn:aws:s3:::moon"}}}
 )
 
+// TestPresigned: a link that anybody can use needs a permit that says so.
+func TestPresigned(t *testing.T) {
+	const plain = `permit (principal, action == AWS::Action::"s3:GetObject", resource);`
+	for name, tt := range map[string]struct {
+		policies string
+		link     time.Duration
+		allow    bool
+	}{
+		"no link":                      {plain, 0, true},
+		"a link":                       {plain, time.Minute, false},
+		"a link that is permitted":     {`@presigned("15m") ` + plain, 15 * time.Minute, true},
+		"a link that lives longer":     {`@presigned("15m") ` + plain, 15*time.Minute + time.Second, false},
+		"no link where links are":      {`@presigned("15m") ` + plain, 0, true},
+		"another permit says so":       {plain + "\n" + `@presigned("1h") ` + plain, time.Hour, true},
+		"a forbid still wins":          {`@presigned("1h") ` + plain + ` forbid (principal, action == AWS::Action::"s3:GetObject", resource) when { context.presigned };`, time.Minute, false},
+		"a forbid of links lets calls": {plain + ` forbid (principal, action == AWS::Action::"s3:GetObject", resource) when { context.presigned };`, 0, true},
+		"the permit of another action": {plain + "\n" + `@presigned("1h") permit (principal, action == AWS::Action::"s3:PutObject", resource);`, time.Minute, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := facts(get)
+			f.Presigned = tt.link
+			d := engine(t, tt.policies).Decide(f)
+			if d.Allow != tt.allow {
+				t.Errorf("%+v", d)
+			}
+			if !d.Allow && tt.link > 0 && !strings.Contains(d.Denied+d.Advice, "presigned") && !strings.Contains(tt.policies, "forbid") {
+				t.Errorf("the denial does not say what helps: %+v", d)
+			}
+		})
+	}
+}
+
 // TestDecide reads like policy: under these policies, is this call allowed?
 func TestDecide(t *testing.T) {
 	const (
@@ -328,6 +360,9 @@ func TestBadSets(t *testing.T) {
 		"annotation value":  {`@record("most") permit (principal, action, resource);`, `@record("most") is unknown: known are full, meta`},
 		"narrow value":      {`@narrow("exakt") permit (principal, action, resource);`, `did you mean "exact"?`},
 		"duration":          {`@duration("1m") permit (principal, action, resource);`, `is not between`},
+		"presigned forbid":  {`@presigned("1h") forbid (principal, action, resource);`, `@presigned stands on a forbid`},
+		"presigned":         {`@presigned("200h") permit (principal, action, resource);`, `@presigned("200h") is not between`},
+		"no such presigned": {`@presigned("always") permit (principal, action, resource);`, `is not between`},
 		"no such duration":  {`@duration("soon") permit (principal, action, resource);`, `is not between`},
 		"an action of ours": {`permit (principal, action == Credence::Action::"OpenSesion", resource);`, `did you mean "OpenSession"?`},
 		"context":           {`permit (principal, action in AWS::Action::"s3:*", resource) when { context.sesion.age < 1 };`, `did you mean "session"?`},

@@ -36,7 +36,7 @@ var commonTypes = []struct {
 var (
 	actContext  = resolved.RecordType{"now": isDatetime, "sourceIp": isAddress}
 	callContext = resolved.RecordType{
-		"session": {Type: sessionFacts}, "now": isDatetime, "sourceIp": isAddress, "inferred": isBool,
+		"session": {Type: sessionFacts}, "now": isDatetime, "sourceIp": isAddress, "inferred": isBool, "presigned": isBool,
 		"approval":   {Type: approvalFacts, Optional: true},
 		"onBehalfOf": {Type: resolved.EntityType(typeUser), Optional: true},
 		"params":     {Type: resolved.RecordType{}},

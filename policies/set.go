@@ -44,6 +44,8 @@ type rule struct {
 	masks    []string // of @mask
 	unmask   []Unmask // of @unmask
 	uses     uses
+	// presigned is the longest life of presigned links that it permits.
+	presigned time.Duration
 }
 
 // source is one file of a set.
@@ -173,7 +175,7 @@ func named(scope ast.IsActionScopeNode) []types.EntityUID {
 }
 
 // annotations are the names that mean something.
-var annotations = []string{"id", "role", "duration", "narrow", "record", "approval", "approval_scope", "advice", "mask", "unmask"}
+var annotations = []string{"id", "role", "duration", "narrow", "record", "approval", "approval_scope", "presigned", "advice", "mask", "unmask"}
 
 func (r *rule) annotate(list cedar.Annotations, m *model) error {
 	for name, v := range list {
@@ -211,6 +213,8 @@ func (r *rule) apply(name, value string, m *model) error {
 		return r.applyUnmask(value, m)
 	case "duration":
 		return r.applyDuration(value)
+	case "presigned":
+		return r.applyPresigned(value)
 	case "approval":
 		return r.applyApproval(value)
 	case "approval_scope":
@@ -229,6 +233,16 @@ func (r *rule) applyDuration(value string) error {
 		return fmt.Errorf(`@duration(%q) is not between "15m" and "12h"`, value)
 	}
 	r.duration = d
+	return nil
+}
+
+// applyPresigned takes AWS's own bound: links live a week at most.
+func (r *rule) applyPresigned(value string) error {
+	d, err := time.ParseDuration(value)
+	if err != nil || d < time.Second || d > 7*24*time.Hour {
+		return fmt.Errorf(`@presigned(%q) is not between "1s" and "168h"`, value)
+	}
+	r.presigned = d
 	return nil
 }
 

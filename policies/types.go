@@ -46,6 +46,9 @@ type Facts struct {
 	Bindings  []netip.Prefix
 	Now       time.Time
 	Source    netip.Addr
+	// Presigned is how long the link lives by which the call is made, which
+	// anybody who holds it can use; 0 when the agent signed the call itself.
+	Presigned time.Duration
 	Call      awsapi.Call
 	Approval  *Approval // nil: nobody approved the call
 }

@@ -20,14 +20,13 @@ var subresources = []string{
 }
 
 // DefaultStream selects the requests whose body is an object of any size or
-// is not signed as a whole: S3 uploads, chunked signatures and unsigned
-// payloads.
+// comes in chunks: S3 uploads and aws-chunked framing.
 func DefaultStream() []Match {
 	s3 := []string{"s3", "s3express"}
 	return []Match{
 		{Methods: []string{"PUT"}, Scopes: s3, WithoutKeys: subresources},
 		{Methods: []string{"POST"}, Scopes: s3, WithoutKeys: append([]string{"uploadId"}, subresources...)},
-		{Hashes: []string{"STREAMING-", "UNSIGNED-PAYLOAD"}},
+		{Hashes: []string{"STREAMING-"}},
 	}
 }
 

@@ -236,7 +236,7 @@ func (u *unit) role(name string) (extauthz.RoleInfo, bool) {
 
 func (u *unit) openProc() (err error) {
 	u.proc, err = extproc.New(extproc.Config{
-		Redeem: u.grants.Redeem, Credentials: u.mint.Lookup, Append: u.log.Append,
+		Redeem: u.grants.Redeem, Credentials: u.mint.Lookup, Secret: u.keeper.Secret, Append: u.log.Append,
 		Signer: sigv4.NewSigner(sigv4.SignerConfig{Keys: u.keys}),
 	})
 	return err

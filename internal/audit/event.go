@@ -92,9 +92,12 @@ type Upstream struct {
 
 // Message is one HTTP message of a call, as the agent sent or received it.
 type Message struct {
-	Hash      string // canonicalSha256: canonical request hash (request only)
-	Body      string // body: "sha256:<hex>", "unsigned", "unobserved", or "" when there is none
-	Length    int64  // length: bytes of body seen or declared; -1 unknown
+	Hash string // canonicalSha256: canonical request hash (request only)
+	// Body is body: "sha256:<hex>", "unsigned", "unobserved", or "" when there is
+	// none. Of a body in signed chunks call.begin has "signed-chunks", and
+	// call.end "sha256-chunks:<hex>", the SHA-256 of the SHA-256s of its chunks.
+	Body      string
+	Length    int64  // length: bytes of body seen or declared, in call.end without aws-chunked framing; -1 unknown
 	Status    int    // status (response only)
 	RequestID string // requestId: AWS's (response only)
 	Recording *Recording

@@ -19,6 +19,7 @@ func (g *Grant) append(b []byte) []byte {
 	b = append(b, g.Fingerprint[:]...)
 	b = binary.AppendVarint(b, g.Expires.UnixMilli())
 	b = binary.AppendVarint(b, g.BodyLength)
+	b = binary.AppendVarint(b, g.Chunks.Length)
 	if g.BodySeen {
 		return append(b, 1)
 	}
@@ -26,10 +27,11 @@ func (g *Grant) append(b []byte) []byte {
 }
 
 // texts are the fields of text, in the order of their encoding.
-func (g *Grant) texts() [17]*string {
+func (g *Grant) texts() [23]*string {
 	return [...]*string{
 		&g.CallID, &g.EventID, &g.Session, (*string)(&g.Class), &g.Route, &g.Credential, &g.Service, &g.Operation,
 		&g.Protocol, &g.SignService, &g.SignRegion, &g.Authority, &g.PayloadHash, &g.Record,
+		&g.Chunks.KeyID, &g.Chunks.Region, &g.Chunks.Service, &g.Chunks.Date, &g.Chunks.Signature, &g.Chunks.Trailer,
 		&g.Edits, &g.Origin, &g.PathPrefix,
 	}
 }
@@ -48,6 +50,7 @@ func decode(in string) (Grant, error) {
 	copy(g.Fingerprint[:], d.take(len(g.Fingerprint)))
 	g.Expires = time.UnixMilli(d.varint()).UTC()
 	g.BodyLength = d.varint()
+	g.Chunks.Length = d.varint()
 	seen := d.byte()
 	g.BodySeen = seen == 1
 	if d.failed || d.rest != "" || seen > 1 {

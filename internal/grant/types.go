@@ -29,11 +29,24 @@ type Grant struct {
 	SignService string // scope of the upstream signature
 	SignRegion  string
 	Authority   string // upstream Host
-	PayloadHash string // what the upstream signature declares: hex digest or UNSIGNED-PAYLOAD
+	PayloadHash string // what the upstream signature declares: hex digest, UNSIGNED-PAYLOAD or a form of aws-chunked
 	BodySeen    bool   // ext_authz read the whole body, and PayloadHash is its digest
 	BodyLength  int64  // declared content-length; -1 when chunked
 	Record      string // "meta" or "full"
 	Edits       string // rewrite.Encode: what changes the request's body into the one that PayloadHash is of
 	Origin      string // rewrite: the agent's name for the gateway, to put into the answer; "" leaves the answer alone
 	PathPrefix  string // "/bucket", which the agent named in its Host, to stand before the target; "" when the path says all
+	Chunks      Chunks // zero when the body is not in aws-chunked framing
+}
+
+// Chunks is what the exchange needs to verify a body in aws-chunked framing. It
+// holds no key: the exchange derives the session's from KeyID.
+type Chunks struct {
+	KeyID     string // the gateway key that signed the request
+	Region    string // of the scope, as the agent signed it
+	Service   string
+	Date      string // x-amz-date
+	Signature string // of the request, in hex: what the first chunk's signature goes on from
+	Trailer   string // name of the trailer; "" in the form without
+	Length    int64  // bytes of data, x-amz-decoded-content-length
 }

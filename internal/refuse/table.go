@@ -17,12 +17,8 @@ import (
 
 // Refusals of the doors themselves.
 var (
-	// ErrPresigned: a presigned URL, which anybody who holds it may use.
-	ErrPresigned = errors.New("presigned URLs are not accepted by this gateway: sign the request in its headers")
-	// ErrSignedChunks: a body of signed chunks.
-	ErrSignedChunks = errors.New("bodies in signed chunks are not accepted by this gateway: set the client to sign the whole payload, or send UNSIGNED-PAYLOAD over TLS")
-	// ErrUnsignedTrailer: a body with a checksum trailer.
-	ErrUnsignedTrailer = errors.New("bodies with a checksum trailer are not accepted by this gateway: set AWS_REQUEST_CHECKSUM_CALCULATION=when_required")
+	// ErrStreamed: aws-chunked framing where no object's bytes are sent.
+	ErrStreamed = errors.New("only the bytes of S3 objects may come in aws-chunked framing: send the body whole, with its SHA-256")
 	// ErrUnsignedPayload: UNSIGNED-PAYLOAD outside S3, where the body says
 	// what the call is.
 	ErrUnsignedPayload = errors.New("the payload must be signed for this service: send its SHA-256 in x-amz-content-sha256, or leave the header out")
@@ -82,6 +78,7 @@ var table = []row{
 	{sigv4.ErrAlgorithm, Answer{"", 400, incomplete, "", 0}},
 	{sigv4.ErrSigV4A, Answer{"", 400, incomplete, "", 0}},
 	{sigv4.ErrSigV2, Answer{"", 400, incomplete, "", 0}},
+	{sigv4.ErrExpressSession, Answer{"", 403, accessDenied, "", 0}},
 	{sigv4.ErrPostPolicy, Answer{"", 403, accessDenied, "", 0}},
 	{sigv4.ErrAuthorization, Answer{"", 400, incomplete, "", 0}},
 	{sigv4.ErrQueryForm, Answer{"", 400, incomplete, "", 0}},
@@ -111,6 +108,7 @@ var table = []row{
 	{sigv4.ErrExpired, Answer{"", 403, accessDenied, "", 0}},
 	// sigv4: payload and signature.
 	{sigv4.ErrPayloadForm, Answer{"", 400, invalidRequest, "", 0}},
+	{sigv4.ErrEventStream, Answer{"", 403, accessDenied, "", 0}},
 	{sigv4.ErrPayloadUnknown, Answer{"", 400, invalidRequest, "", 0}},
 	{sigv4.ErrPayloadMismatch, Answer{"", 400, "XAmzContentSHA256Mismatch", "", 0}},
 	{sigv4.ErrMismatch, Answer{"", 403, badSignature, wrongKey, 0}},
@@ -134,9 +132,7 @@ var table = []row{
 	{session.ErrRevoked, Answer{"session-revoked", 403, expiredToken, "The session was ended: log in again if you still may.", 0}},
 
 	// The doors.
-	{ErrPresigned, Answer{"presigned", 403, accessDenied, "", 0}},
-	{ErrSignedChunks, Answer{"signed-chunks", 403, accessDenied, "", 0}},
-	{ErrUnsignedTrailer, Answer{"unsigned-trailer", 403, accessDenied, "", 0}},
+	{ErrStreamed, Answer{"body-streamed", 403, accessDenied, "", 0}},
 	{ErrUnsignedPayload, Answer{"payload-unsigned", 403, accessDenied, "", 0}},
 	{ErrBodyUnread, Answer{"body-unread", 403, accessDenied, "", 0}},
 	{ErrSource, Answer{"source-address", 403, accessDenied, "", 0}},

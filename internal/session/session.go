@@ -150,6 +150,20 @@ func (k *Keeper) newKeyID() string {
 	return Prefix + base32Form.EncodeToString(raw[:])
 }
 
+// Secret derives the secret of a gateway key id, without asking whether a
+// session of that key exists: for work that a verified request began. Its error
+// is ErrUnknownKey.
+func (k *Keeper) Secret(accessKeyID string) (secret.Secret, error) {
+	if len(accessKeyID) != idLength || !strings.HasPrefix(accessKeyID, Prefix) {
+		return secret.Secret{}, ErrUnknownKey
+	}
+	s, ok := k.secret(accessKeyID)
+	if !ok {
+		return secret.Secret{}, ErrUnknownKey
+	}
+	return s, nil
+}
+
 // secret derives the secret of a gateway key id.
 func (k *Keeper) secret(id string) (secret.Secret, bool) {
 	raw, err := base32Form.DecodeString(id[len(Prefix):])

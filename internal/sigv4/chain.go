@@ -21,11 +21,26 @@ type Chain struct {
 // Chain returns the start of the chunk signatures of the request that was signed.
 func (s *Signed) Chain() Chain { return s.chain }
 
-// Chain returns the start of the chunk signatures that the agent made with key.
-// Call it after Verify only: it trusts the signature. keys may be nil.
-func (s *Signature) Chain(key secret.Secret, keys *KeyCache) Chain {
-	c := Chain{key: keys.key(key, s.Scope), scope: s.Scope, date: s.date}
-	copy(c.seed[:], s.Hex)
+// Seed is what a Chain starts from, but for the key: what the agent's request
+// says of itself. It is no secret.
+type Seed struct {
+	Scope     Scope
+	Date      string // x-amz-date, YYYYMMDDTHHMMSSZ
+	Signature string // of the request, 64 hex digits
+}
+
+// Seed returns where the agent's chunk signatures start. Use it after Verify
+// only: it trusts the signature.
+func (s *Signature) Seed() Seed { return Seed{Scope: s.Scope, Date: s.date, Signature: s.Hex} }
+
+// Chain returns the start of the chunk signatures that key makes. keys may be
+// nil. A malformed seed gives the zero Chain.
+func (s Seed) Chain(key secret.Secret, keys *KeyCache) Chain {
+	if !isDigest(s.Signature) || len(s.Date) != len(timeFormat) {
+		return Chain{}
+	}
+	c := Chain{key: keys.key(key, s.Scope), scope: s.Scope, date: s.Date}
+	copy(c.seed[:], s.Signature)
 	return c
 }
 

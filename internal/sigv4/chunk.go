@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"fmt"
 	"hash"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -36,13 +36,13 @@ type ChunkConfig struct {
 	Out Chain // what the gateway signed for upstream; unused in the unsigned form
 
 	// MaxChunk is the most data of one signed chunk, in bytes, since all of it
-	// is held until its signature is verified. 0 means 1 MiB: SDKs send signed
+	// is held until its signature is verified. 0 means 1 MiB; SDKs send signed
 	// chunks of 64 or 128 KiB. It is at most 16 MiB. Chunks without
 	// signatures are not held and have no limit.
 	MaxChunk int
 
-	// Decoded, when set, sees the data once it is verified, in order. It must
-	// not keep the slice.
+	// Decoded, when set, sees the data as it comes, in order; it is verified
+	// when Close returns no error. It must neither keep nor change the slice.
 	Decoded func(data []byte)
 }
 
@@ -68,7 +68,8 @@ func (s *Signature) Chunks(r *wire.Request) (ChunkConfig, error) {
 
 // ChunkResigner takes a body in aws-chunked framing in pieces of any size,
 // verifies it and gives it out again with the gateway's signatures in place of
-// the agent's. The framing stays, so the length does not change.
+// the agent's. The framing stays, so the length does not change, and no byte is
+// copied but those of a chunk header that comes in parts.
 //
 // No byte of a signed chunk is given out before its signature is verified. Of
 // the unsigned form the data passes at once. In every form the final chunk and
@@ -82,14 +83,25 @@ type ChunkResigner struct {
 	signed  bool
 	in, out link
 	sum     hash.Hash // the trailer's checksum; nil without trailer
+	chunk   hash.Hash // of the chunk at hand, or of all data of the unsigned form
+	chunks  hash.Hash // of the digests of all chunks; nil in the unsigned form
 
-	buf   []byte // input from the first byte that is not given out yet
-	given int    // buf[:given] was given out by the last Write
-	ready int    // buf[:ready] may be given out
-	at    int    // first byte that is not read yet
-	left  int64  // bytes of data to come of an unsigned chunk
-	total int64  // bytes of data so far
-	done  bool   // the end of the framing was read
+	piece []byte // the input of this Write
+	at    int    // first byte of piece that is not read yet
+	from  int    // first byte of piece that is neither held nor given out
+	given [][]byte
+	joins bool // the last of given ends where from begins
+
+	line  []byte   // what has come of a header or trailer that comes in parts
+	place []byte   // where the signature of the chunk at hand stands, 64 bytes
+	held  [][]byte // read and not given out yet
+	small []byte   // the last of held when further small pieces fit into it
+	bound bool     // place is in piece
+
+	left  int64 // bytes of data to come of the chunk at hand
+	frame int   // bytes read of the CR LF behind it
+	total int64 // bytes of data so far
+	done  bool  // the end of the framing was read
 	step  func(*ChunkResigner) (bool, error)
 	err   error // sticky
 }
@@ -99,7 +111,7 @@ func NewChunkResigner(c ChunkConfig) (*ChunkResigner, error) {
 	if c.MaxChunk == 0 {
 		c.MaxChunk = defaultMaxChunk
 	}
-	r := &ChunkResigner{config: c, step: (*ChunkResigner).header, signed: c.Form != StreamingUnsigned}
+	r := &ChunkResigner{config: c, step: (*ChunkResigner).header, signed: c.Form != StreamingUnsigned, chunk: sha256.New()}
 	switch {
 	case !isStreaming(c.Form), c.Length < 0, c.MaxChunk < 0, c.MaxChunk > hardMaxChunk:
 		return nil, ErrChunkConfig
@@ -112,32 +124,34 @@ func NewChunkResigner(c ChunkConfig) (*ChunkResigner, error) {
 		}
 	}
 	if r.signed {
-		r.in, r.out = newLink(c.In), newLink(c.Out)
+		r.in, r.out, r.chunks = newLink(c.In), newLink(c.Out), sha256.New()
 	}
 	return r, nil
 }
 
-// Write takes the next piece of the body and returns what may be sent, which is
-// good until the next Write or Close and may be empty. After an error, which
-// stays, nothing more may be sent and the request must be cut off.
-func (r *ChunkResigner) Write(in []byte) ([]byte, error) {
+// Write takes the next piece of the body, whose memory is the resigner's from
+// now on, and returns the pieces that may be sent, in order, perhaps none. They
+// are the caller's, the list of them until the next Write. After an error,
+// which stays, nothing more may be sent and the request must be cut off.
+func (r *ChunkResigner) Write(piece []byte) ([][]byte, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
-	r.forget()
-	r.buf = append(r.buf, in...)
+	r.piece, r.at, r.from, r.joins, r.bound = piece, 0, 0, false, false
+	r.given = r.given[:0]
 	for more := true; more; {
 		if more, r.err = r.step(r); r.err != nil {
 			return nil, r.err
 		}
 	}
-	r.given = r.ready
-	return r.buf[:r.given], nil
+	r.hold()
+	r.piece = nil
+	return r.given, nil
 }
 
-// Close says that the body is over and returns its last bytes to send. Without
-// it the body that was given out is incomplete by its own framing.
-func (r *ChunkResigner) Close() ([]byte, error) {
+// Close says that the body is over and returns its last pieces to send. Without
+// them the body that was given out is incomplete by its own framing.
+func (r *ChunkResigner) Close() ([][]byte, error) {
 	if r.err != nil {
 		return nil, r.err
 	}
@@ -146,38 +160,121 @@ func (r *ChunkResigner) Close() ([]byte, error) {
 		return nil, r.err
 	}
 	r.err = ErrChunkExcess // for whatever comes now
-	return r.buf[r.given:], nil
+	return r.held, nil
 }
 
-// forget drops what the last Write gave out.
-func (r *ChunkResigner) forget() {
-	if r.given == 0 {
-		return
+// Length returns how many bytes of data came so far, without framing.
+func (r *ChunkResigner) Length() int64 { return r.total }
+
+// Digest describes the data that came so far, without framing: "sha256:" and
+// its digest in hex or, in the signed forms, whose chunks are hashed one by one,
+// "sha256-chunks:" and the digest of the digests of all chunks but the last.
+func (r *ChunkResigner) Digest() string {
+	if r.signed {
+		return "sha256-chunks:" + hex.EncodeToString(r.chunks.Sum(nil))
 	}
-	r.buf = r.buf[:copy(r.buf, r.buf[r.given:])]
-	r.at -= r.given
-	r.ready -= r.given
-	r.given = 0
+	return "sha256:" + hex.EncodeToString(r.chunk.Sum(nil))
+}
+
+// release gives out all that was read.
+func (r *ChunkResigner) release() {
+	if len(r.held) > 0 {
+		r.given = append(r.given, r.held...)
+		r.held, r.small, r.joins = r.held[:0], nil, false
+	}
+	switch n := len(r.given) - 1; {
+	case r.from == r.at:
+		return
+	case r.joins:
+		last := r.given[n]
+		r.given[n] = last[:len(last)+r.at-r.from] // they are neighbours in piece
+	default:
+		r.given = append(r.given, r.piece[r.from:r.at])
+	}
+	r.from, r.joins, r.bound = r.at, true, false
+}
+
+// smallPiece is below what pieces that are held are gathered, so that a chunk
+// that comes in single bytes costs little more than its size.
+const smallPiece = 4 << 10
+
+// hold keeps what was read and may not be given out yet. A piece in which a
+// signature waits for its successor stays where it is.
+func (r *ChunkResigner) hold() {
+	b := r.piece[r.from:r.at]
+	r.from, r.joins = r.at, false
+	switch {
+	case len(b) == 0:
+	case r.bound || len(b) >= smallPiece:
+		r.held, r.small = append(r.held, b), nil
+	case r.small != nil && cap(r.small)-len(r.small) >= len(b):
+		r.small = append(r.small, b...)
+		r.held[len(r.held)-1] = r.small
+	default:
+		r.small = append(make([]byte, 0, 4*smallPiece), b...)
+		r.held = append(r.held, r.small)
+	}
+	r.bound = false
+}
+
+// until reads a line, or several, whose end is found by end, which returns a
+// negative number when it is still to come. The line is nil then. A line of
+// most bytes or more without end is tooLong.
+func (r *ChunkResigner) until(end func([]byte) int, most int, tooLong error) ([]byte, error) {
+	rest := r.piece[r.at:]
+	if r.line == nil {
+		if n := end(rest[:min(len(rest), most)]); n >= 0 {
+			r.at += n
+			r.bound = true
+			return rest[:n], nil
+		}
+		if len(rest) >= most {
+			return nil, tooLong
+		}
+		r.hold()
+		r.line = append(make([]byte, 0, most), rest...)
+		r.at, r.from = len(r.piece), len(r.piece)
+		return nil, nil
+	}
+	had := len(r.line)
+	r.line = append(r.line, rest[:min(len(rest), most-had)]...)
+	n := end(r.line)
+	if n < 0 {
+		if len(r.line) >= most {
+			return nil, tooLong
+		}
+		r.at, r.from = len(r.piece), len(r.piece)
+		return nil, nil
+	}
+	line := r.line[:n]
+	r.at += n - had
+	r.from, r.line = r.at, nil
+	r.held, r.small = append(r.held, line), nil
+	return line, nil
+}
+
+// lineEnd is behind the first CR LF, or -1.
+func lineEnd(b []byte) int {
+	n := bytes.Index(b, []byte("\r\n"))
+	if n < 0 {
+		return n
+	}
+	return n + 2
 }
 
 // header reads the line before a chunk's data.
 func (r *ChunkResigner) header() (bool, error) {
-	rest := r.buf[r.at:]
-	end := bytes.Index(rest[:min(len(rest), maxChunkHeader)], []byte("\r\n"))
-	if end < 0 {
-		if len(rest) >= maxChunkHeader {
-			return false, ErrChunkHeader
-		}
-		return false, nil
+	line, err := r.until(lineEnd, maxChunkHeader, ErrChunkHeader)
+	if line == nil {
+		return false, err
 	}
-	line := rest[:end]
-	var signature []byte
+	line = line[:len(line)-2]
 	if r.signed {
 		mark := bytes.IndexByte(line, ';')
 		if mark < 0 || len(line)-mark != len(chunkMark)+64 || string(line[mark:mark+len(chunkMark)]) != chunkMark {
 			return false, ErrChunkHeader
 		}
-		line, signature = line[:mark], line[mark+len(chunkMark):]
+		line, r.place = line[:mark], line[mark+len(chunkMark):]
 	}
 	size, ok := chunkSize(line)
 	switch {
@@ -186,12 +283,13 @@ func (r *ChunkResigner) header() (bool, error) {
 	case size > r.config.Length-r.total || size == 0 && r.total != r.config.Length:
 		return false, ErrDecodedLength
 	case size == 0:
-		return r.final(end+2, signature)
-	case r.signed:
-		return r.chunk(end+2, signature, size)
+		return r.final()
+	case r.signed && size > int64(r.config.MaxChunk):
+		return false, ErrChunkSize
+	case !r.signed:
+		r.release()
 	}
-	r.at, r.left = r.at+end+2, size
-	r.ready = r.at
+	r.left, r.frame = size, 0
 	r.step = (*ChunkResigner).data
 	return true, nil
 }
@@ -210,95 +308,89 @@ func chunkSize(digits []byte) (int64, bool) {
 	return size, true
 }
 
-// chunk verifies a signed chunk once all of it is there, and signs it again.
-func (r *ChunkResigner) chunk(head int, signature []byte, size int64) (bool, error) {
-	if size > int64(r.config.MaxChunk) {
-		return false, ErrChunkSize
-	}
-	start := r.at + head
-	end := start + int(size)
-	if len(r.buf) < end+2 {
-		r.buf = slices.Grow(r.buf, end+2-len(r.buf))
-		return false, nil
-	}
-	data := r.buf[start:end]
-	if string(r.buf[end:end+2]) != "\r\n" {
-		return false, ErrChunkFrame
-	}
-	if !resign(&r.in, &r.out, false, sha256.Sum256(data), signature) {
-		return false, ErrChunkSignature
-	}
-	r.see(data)
-	r.at = end + 2
-	r.ready = r.at
-	return true, nil
-}
-
-// data passes the data of an unsigned chunk.
+// data reads the data of a chunk and the CR LF behind it.
 func (r *ChunkResigner) data() (bool, error) {
-	n := int(min(r.left, int64(len(r.buf)-r.at)))
-	r.see(r.buf[r.at : r.at+n])
+	n := int(min(r.left, int64(len(r.piece)-r.at)))
+	r.see(r.piece[r.at : r.at+n])
 	r.at, r.left = r.at+n, r.left-int64(n)
-	r.ready = r.at
-	if r.left > 0 || len(r.buf)-r.at < 2 {
-		return false, nil
+	for ; r.left == 0 && r.frame < 2 && r.at < len(r.piece); r.at++ {
+		if r.piece[r.at] != "\r\n"[r.frame] {
+			return false, ErrChunkFrame
+		}
+		r.frame++
 	}
-	if string(r.buf[r.at:r.at+2]) != "\r\n" {
-		return false, ErrChunkFrame
+	whole := r.frame == 2
+	if whole && r.signed {
+		if err := r.verify(); err != nil {
+			return false, err
+		}
 	}
-	r.at += 2
-	r.ready = r.at
-	r.step = (*ChunkResigner).header
-	return true, nil
+	if whole || !r.signed {
+		r.release()
+	}
+	if whole {
+		r.step = (*ChunkResigner).header
+	}
+	return whole, nil
 }
 
-// see counts and hashes verified data.
+// see counts and hashes data.
 func (r *ChunkResigner) see(data []byte) {
+	if len(data) == 0 {
+		return
+	}
 	r.total += int64(len(data))
+	r.chunk.Write(data)
 	if r.sum != nil {
 		r.sum.Write(data)
 	}
-	if r.config.Decoded != nil && len(data) > 0 {
+	if r.config.Decoded != nil {
 		r.config.Decoded(data)
 	}
 }
 
+// verify checks the signature of the chunk at hand and signs it again.
+func (r *ChunkResigner) verify() error {
+	var digest [sha256.Size]byte
+	r.chunk.Sum(digest[:0])
+	r.chunk.Reset()
+	r.chunks.Write(digest[:])
+	if !resign(&r.in, &r.out, false, digest, r.place) {
+		return ErrChunkSignature
+	}
+	return nil
+}
+
 // final verifies the chunk of size zero. From here on nothing is given out
 // before Close.
-func (r *ChunkResigner) final(head int, signature []byte) (bool, error) {
-	if r.signed && !resign(&r.in, &r.out, false, sha256.Sum256(nil), signature) {
+func (r *ChunkResigner) final() (bool, error) {
+	if r.signed && !resign(&r.in, &r.out, false, sha256.Sum256(nil), r.place) {
 		return false, ErrChunkSignature
 	}
-	r.at += head
 	r.step = (*ChunkResigner).trailer
 	return true, nil
 }
 
 // trailer reads the lines after the final chunk, up to the empty one.
 func (r *ChunkResigner) trailer() (bool, error) {
-	rest := r.buf[r.at:]
-	end := trailerEnd(rest)
-	if end < 0 {
-		if len(rest) > maxTrailer {
-			return false, ErrTrailer
-		}
-		return false, nil
-	}
-	if err := r.checkTrailer(rest[:end]); err != nil {
+	lines, err := r.until(trailerEnd, maxTrailer, ErrTrailer)
+	if lines == nil {
 		return false, err
 	}
-	r.at += end + 2
+	if err := r.checkTrailer(lines[:len(lines)-2]); err != nil {
+		return false, err
+	}
 	r.step, r.done = (*ChunkResigner).over, true
 	return true, nil
 }
 
-// trailerEnd is where the empty line starts, or -1 when it is still to come.
+// trailerEnd is behind the empty line, or -1 when it is still to come.
 func trailerEnd(b []byte) int {
 	if bytes.HasPrefix(b, []byte("\r\n")) {
-		return 0
+		return 2
 	}
-	if end := bytes.Index(b, []byte("\r\n\r\n")); end >= 0 {
-		return end + 2
+	if n := bytes.Index(b, []byte("\r\n\r\n")); n >= 0 {
+		return n + 4
 	}
 	return -1
 }
@@ -338,7 +430,7 @@ func (r *ChunkResigner) checkTrailer(lines []byte) error {
 
 // over refuses whatever follows the end.
 func (r *ChunkResigner) over() (bool, error) {
-	if len(r.buf) > r.at {
+	if len(r.piece) > r.at {
 		return false, ErrChunkExcess
 	}
 	return false, nil

@@ -114,7 +114,7 @@ func benchmarkResign(b *testing.B, form string) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	config.In = s.Chain(awsExample, nil)
+	config.In = s.Seed().Chain(awsExample, nil)
 	config.Out = config.In
 	b.SetBytes(int64(len(body)))
 	b.ReportAllocs()

@@ -75,7 +75,7 @@ func newResigner(t *testing.T, r *wire.Request, key secret.Secret, out *sigv4.Ch
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.In = s.Chain(key, nil)
+	config.In = s.Seed().Chain(key, nil)
 	config.Out = config.In
 	if out != nil {
 		config.Out = *out
@@ -92,17 +92,18 @@ func newResigner(t *testing.T, r *wire.Request, key secret.Secret, out *sigv4.Ch
 
 // push writes body in pieces of n bytes; released is what may have been sent.
 func push(c *sigv4.ChunkResigner, body []byte, n int) (released []byte, err error) {
+	body = bytes.Clone(body) // it becomes the resigner's
 	for len(body) > 0 {
 		piece := body[:min(n, len(body))]
 		body = body[len(piece):]
 		out, err := c.Write(piece)
-		released = append(released, out...)
+		released = append(released, bytes.Join(out, nil)...)
 		if err != nil {
 			return released, err
 		}
 	}
 	out, err := c.Close()
-	return append(released, out...), err
+	return append(released, bytes.Join(out, nil)...), err
 }
 
 func awsExamples() map[string]func() (*wire.Request, []byte) {
@@ -187,7 +188,7 @@ func TestResign(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		home := s.Chain(awsExample, nil)
+		home := s.Seed().Chain(awsExample, nil)
 		back, err := push(newResigner(t, other, agentSecret, &home, nil), there, 5000)
 		if err != nil {
 			t.Fatal(err)
@@ -387,7 +388,7 @@ func TestChunkConfig(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	good.In = s.Chain(awsExample, nil)
+	good.In = s.Seed().Chain(awsExample, nil)
 	good.Out = good.In
 	for _, c := range []struct {
 		name   string

@@ -47,11 +47,13 @@ var (
 	// ErrAlgorithm: the algorithm is not exactly AWS4-HMAC-SHA256 (A13).
 	ErrAlgorithm = refusal("algorithm", "the signature algorithm is not AWS4-HMAC-SHA256: use AWS Signature Version 4")
 	// ErrSigV4A: an asymmetric signature (A13).
-	ErrSigV4A = refusal("sigv4a", "the request is signed with SigV4A: configure the client for AWS Signature Version 4")
+	ErrSigV4A = refusal("sigv4a", "the request is signed with SigV4A: set AWS_AUTH_SCHEME_PREFERENCE=sigv4, and name buckets in place of multi-Region access points")
 	// ErrSigV2: the AWSAccessKeyId query form or the "AWS" scheme (A14).
-	ErrSigV2 = refusal("sigv2", "the request is signed with Signature Version 2: set signature_version to s3v4")
+	ErrSigV2 = refusal("sigv2", "the request is signed with Signature Version 2, as boto3 presigns by default: set signature_version to s3v4")
+	// ErrExpressSession: a session of S3 Express, whose keys AWS made.
+	ErrExpressSession = refusal("s3express-session", "sessions of S3 Express are not accepted: set AWS_S3_DISABLE_EXPRESS_SESSION_AUTH=true, and each request is signed by itself")
 	// ErrPostPolicy: an S3 browser form upload (A14).
-	ErrPostPolicy = refusal("post-policy", "S3 form uploads are not accepted: use PutObject")
+	ErrPostPolicy = refusal("post-policy", "S3 form uploads are not accepted: use PutObject, or a presigned URL for it")
 	// ErrAuthorization: the Authorization header has not the form
 	// "AWS4-HMAC-SHA256 Credential=…, SignedHeaders=…, Signature=…".
 	ErrAuthorization = refusal("authorization-form", "the Authorization header is malformed: send Credential, SignedHeaders and Signature once, in this order")
@@ -128,6 +130,8 @@ var (
 	// a form that the gateway knows, or a streaming form in a presigned URL
 	// (A09), or a form that Content-Encoding contradicts (A30).
 	ErrPayloadForm = refusal("payload-form", "x-amz-content-sha256 is not a form that the gateway accepts for this request")
+	// ErrEventStream: the body is a stream of signed events.
+	ErrEventStream = refusal("event-stream", "streams of events are not accepted as a request body: use the service's operation that takes a whole body or an S3 object")
 	// ErrPayloadUnknown: no x-amz-content-sha256, and the body's digest was not
 	// given; S3 always wants the header.
 	ErrPayloadUnknown = refusal("payload-unknown", "the body's digest is unknown: send x-amz-content-sha256")

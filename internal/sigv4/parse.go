@@ -18,6 +18,9 @@ const (
 	headerDate          = "x-amz-date"
 	headerToken         = "x-amz-security-token"
 	headerPayload       = "x-amz-content-sha256"
+	headerExpress       = "x-amz-s3session-token"
+
+	signedEvents = "STREAMING-AWS4-HMAC-SHA256-EVENTS"
 
 	maxSignedHeaders = 128 // Envoy admits 100 headers
 )
@@ -54,6 +57,8 @@ func (s *Signature) parse(r *wire.Request) error {
 	}
 	auth, n := r.Headers.Get(headerAuthorization)
 	switch {
+	case r.Headers.Has(headerExpress):
+		return ErrExpressSession
 	case n > 1:
 		return ErrTwoAuthorizations
 	case n == 1 && q.found:
@@ -218,6 +223,9 @@ func (s *Signature) setTime(r *wire.Request, value string) error {
 
 // checkPayload knows the values of x-amz-content-sha256.
 func (s *Signature) checkPayload(r *wire.Request) error {
+	if s.PayloadHash == signedEvents {
+		return ErrEventStream
+	}
 	if s.Streaming() && s.Form == FormHeader {
 		return nil
 	}

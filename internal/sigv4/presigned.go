@@ -74,6 +74,9 @@ func (q *presigned) take(name, rawValue string) error {
 	if name == "X-Amz-Region-Set" {
 		return ErrSigV4A
 	}
+	if strings.EqualFold(name, headerExpress) {
+		return ErrExpressSession
+	}
 	for i, known := range reserved {
 		if !strings.EqualFold(name, known) {
 			continue
@@ -170,26 +173,51 @@ func (s *Signature) parsePresignedPayload(r *wire.Request, query string) error {
 	return s.checkPayload(r)
 }
 
-// PlainTarget returns the target of r without the parameters of a presigned
-// URL, for the request that is sent and signed in headers.
-func PlainTarget(r *wire.Request) string {
+// Plain returns r without its credentials in the query: the request that is
+// sent, and signed in headers. In a presigned URL AWS reads every other x-amz-*
+// parameter as the header of that name, since SDKs move headers there; they
+// become headers again. Its errors are ErrDuplicateHeader and ErrHeaderBytes for
+// what can't, and those of Parse.
+func Plain(r *wire.Request) (wire.Request, error) {
+	out := *r
 	query := r.RawQuery()
 	if q, err := queryCredentials(query); err != nil || !q.found {
-		return r.Target
+		return out, err
 	}
-	var b strings.Builder
-	b.WriteString(r.Path())
+	out.Headers = slices.Clone(r.Headers)
+	var target strings.Builder
+	target.WriteString(r.Path())
 	next := byte('?')
 	for pair := range strings.SplitSeq(query, "&") {
-		name, _, _ := strings.Cut(pair, "=")
-		if name, _ = unescape(name); slices.Contains(reserved[:], name) {
-			continue
+		rawName, rawValue, _ := strings.Cut(pair, "=")
+		name, _ := unescape(rawName)
+		switch {
+		case slices.Contains(reserved[:], name):
+		case hasPrefixFold(name, "x-amz-"):
+			if err := unhoist(&out, strings.ToLower(name), rawValue); err != nil {
+				return wire.Request{}, err
+			}
+		default:
+			target.WriteByte(next)
+			target.WriteString(pair)
+			next = '&'
 		}
-		b.WriteByte(next)
-		b.WriteString(pair)
-		next = '&'
 	}
-	return b.String()
+	out.Target = target.String()
+	return out, nil
+}
+
+// unhoist makes a parameter the header that it was.
+func unhoist(r *wire.Request, name, rawValue string) error {
+	value, _ := unescape(rawValue)
+	switch {
+	case r.Headers.Has(name):
+		return ErrDuplicateHeader.about(name)
+	case !isToken.name(name, 256) || !isVisible.all(value):
+		return ErrHeaderBytes.about(name)
+	}
+	r.Headers = append(r.Headers, wire.Header{Name: name, Value: value})
+	return nil
 }
 
 func hasPrefixFold(s, prefix string) bool {

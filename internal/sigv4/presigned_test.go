@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -127,18 +128,36 @@ func TestPresignedIsParsedWhole(t *testing.T) {
 	}
 }
 
-func TestPlainTarget(t *testing.T) {
-	for target, want := range map[string]string{
-		"/":            "/",
-		"/?a=b":        "/?a=b",
-		"/k?versionId": "/k?versionId",
-		presignedGet(t, "X-Amz-Expires=60").Target:                  "/a%20b",
-		presignedGet(t, "X-Amz-Expires=60&versionId=1&acl=").Target: "/a%20b?acl=&versionId=1",
-		"/k?b=1&X-Amz-Signature=0&a=%2F&X%2DAmz-Date=1&c":           "/k?b=1&a=%2F&c",
+// Without its credentials a link is what was asked: in a link every other
+// x-amz-* parameter is the header that an SDK moved there.
+func TestPlain(t *testing.T) {
+	for _, c := range []struct {
+		target, header, want string
+		headers              wire.Headers
+		err                  error
+	}{
+		{target: "/", want: "/"},
+		{target: "/?a=b&x-amz-acl=private", want: "/?a=b&x-amz-acl=private"}, // no link
+		{target: "/k?versionId", want: "/k?versionId"},
+		{target: presignedGet(t, "X-Amz-Expires=60").Target, want: "/a%20b"},
+		{target: presignedGet(t, "X-Amz-Expires=60&versionId=1&acl=").Target, want: "/a%20b?acl=&versionId=1"},
+		{target: "/k?b=1&X-Amz-Signature=0&a=%2F&X%2DAmz-Date=1&c", want: "/k?b=1&a=%2F&c"},
+		{target: "/k?X-Amz-Signature=0&X-Amz-Checksum-Mode=ENABLED&x-amz-acl=public%2Dread&a=1", want: "/k?a=1",
+			headers: wire.Headers{{Name: "x-amz-checksum-mode", Value: "ENABLED"}, {Name: "x-amz-acl", Value: "public-read"}}},
+		{target: "/k?X-Amz-Signature=0&x-amz-acl=private", header: "x-amz-acl", err: sigv4.ErrDuplicateHeader},
+		{target: "/k?X-Amz-Signature=0&x-amz-meta-a=%0D%0Ax-evil:%201", err: sigv4.ErrHeaderBytes},
+		{target: "/k?X-Amz-Signature=0&x-amz-meta-a%0A=1", err: sigv4.ErrHeaderBytes},
+		{target: "/k?X-Amz-Signature=0&x-amz-meta-a=%C3%BC", err: sigv4.ErrHeaderBytes},
+		{target: "/k?X-Amz-Signature=0&X-Amz-S3session-Token=t", err: sigv4.ErrExpressSession},
 	} {
-		got := sigv4.PlainTarget(&wire.Request{Target: target})
-		if got != want {
-			t.Errorf("%s: got %s, want %s", target, got, want)
+		r := &wire.Request{Method: "GET", Target: c.target}
+		if c.header != "" {
+			r.Headers = wire.Headers{{Name: c.header, Value: "1"}}
+		}
+		got, err := sigv4.Plain(r)
+		check(t, c.err, err)
+		if err == nil && (got.Target != c.want || !slices.Equal(got.Headers, c.headers)) {
+			t.Errorf("%s: got %s %v, want %s %v", c.target, got.Target, got.Headers, c.want, c.headers)
 		}
 	}
 }

@@ -9,12 +9,14 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/credence-gateway/credence/internal/sigv4"
 	"github.com/credence-gateway/credence/internal/wire"
+	"github.com/credence-gateway/credence/test/awschunk"
 )
 
 // Config scripts a Server. Its zero value answers every request with 200 "ok"
@@ -59,12 +61,14 @@ type Request struct {
 	Head    string       // request line and headers, raw
 	Headers wire.Headers // names in lower case, in order
 
-	Framing   string // "length N", "chunked" or "none"
-	Body      []byte // the first Config.Keep bytes, without framing
-	Length    int64  // bytes of body that arrived, without framing
-	SHA256    string // hex, of the whole body
-	Whole     bool   // the body arrived to its end
-	Signature error  // what is wrong with the signature; only with Config.Keys
+	Framing   string          // "length N", "chunked" or "none"
+	Body      []byte          // the first Config.Keep bytes, without framing
+	Length    int64           // bytes of body that arrived, without framing
+	SHA256    string          // hex, of the whole body
+	Whole     bool            // the body arrived to its end
+	Signature error           // what is wrong with the signature; only with Config.Keys
+	Chunks    error           // what is wrong with a whole body in aws-chunked framing; only with Config.Keys
+	Data      awschunk.Result // of a body in aws-chunked framing
 }
 
 // Start starts a Server on 127.0.0.1.
@@ -220,7 +224,9 @@ func (s *Server) answer(c *Call) bool {
 // body first.
 func (s *Server) verify(c *Call) error {
 	digest := c.Request.Headers.Value("x-amz-content-sha256")
-	if len(digest) != 64 && digest != "UNSIGNED-PAYLOAD" && digest != "STREAMING-UNSIGNED-PAYLOAD-TRAILER" {
+	if strings.HasPrefix(digest, "STREAMING-") {
+		c.chunks(s.config.Keys)
+	} else if len(digest) != 64 && digest != "UNSIGNED-PAYLOAD" {
 		if !c.ReadBody() {
 			return fmt.Errorf("the body is not whole")
 		}

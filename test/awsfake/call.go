@@ -10,6 +10,9 @@ import (
 	"net"
 	"net/http"
 	"strings"
+
+	"github.com/credence-gateway/credence/internal/sigv4"
+	"github.com/credence-gateway/credence/test/awschunk"
 )
 
 // Call is one request while it is answered.
@@ -23,6 +26,8 @@ type Call struct {
 	in     *reader
 	next   func() ([]byte, error)
 	sum    hash.Hash
+	framed *io.PipeWriter // the body's bytes, to be decoded; nil when it has no chunks
+	result chan struct{}  // closed when they are
 	over   bool
 	closed bool
 }
@@ -45,7 +50,35 @@ func (c *Call) ReadSome(n int64) bool {
 	return c.kept.Length >= n || c.kept.Whole
 }
 
+// chunks verifies the body as it comes.
+func (c *Call) chunks(keys map[string]sigv4.Credentials) {
+	_, credential, _ := strings.Cut(c.Headers.Value("authorization"), "Credential=")
+	id, _, _ := strings.Cut(credential, "/")
+	seed, err := awschunk.SeedOf(c.Headers, keys[id].Secret.Reveal())
+	body, framed := io.Pipe()
+	c.framed, c.result = framed, make(chan struct{})
+	go func() {
+		defer close(c.result)
+		var result awschunk.Result
+		if err == nil {
+			result, err = seed.Decode(body)
+		}
+		_, _ = io.Copy(io.Discard, body) // what is left of a wrong one
+		c.server.mu.Lock()
+		defer c.server.mu.Unlock()
+		c.kept.Chunks, c.kept.Data = err, result
+	}()
+}
+
 func (c *Call) take(piece []byte, err error) {
+	if c.framed != nil {
+		_, _ = c.framed.Write(piece) // the other end reads to the end
+		if err != nil {
+			_ = c.framed.Close()
+			<-c.result
+			c.framed = nil
+		}
+	}
 	c.sum.Write(piece)
 	c.server.mu.Lock()
 	defer c.server.mu.Unlock()
