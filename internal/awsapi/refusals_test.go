@@ -124,6 +124,8 @@ func TestRefusals(t *testing.T) {
 		{"A31 raw non-ASCII", s3("GET", "/b-1/\xc3\xa9"), "target"},
 		{"A31 S3 key that climbs", s3("GET", "/b-1/../c-2/k"), "dot-segment"},
 		{"A31 S3 key that climbs, encoded", s3("GET", "/b-1/%2e%2e/c-2/k"), "dot-segment"},
+		{"A31 escaped slash behind the bucket", s3("GET", "/b-1%2Fk"), "resource-name"},
+		{"A31 escaped slash behind the bucket, of an object", s3("GET", "/b-1%2Fk/l"), "resource-name"},
 		{"A31 half an escape", s3("GET", "/b-1/k%2"), "path"},
 		{"A31 absolute form", s3("GET", "http://evil/b-1/k"), "target"},
 		{"A33 plus in the query", s3("GET", "/b-1?prefix=a+b"), "query"},

@@ -21,7 +21,9 @@ const (
 	// SDKs disagree whether to normalise those (botocore, JavaScript and Java
 	// do, Go does not), and without them all agree.
 	PathByService PathRule = iota
-	// PathVerbatim takes the path exactly as sent (S3).
+	// PathVerbatim takes the path exactly as sent (S3), but for an escaped
+	// slash, which S3 reads as a slash: the SDK for Java signs a key's "//" and
+	// its Apache client sends "/%2F".
 	PathVerbatim
 	// PathEncode percent-encodes the path as sent once more.
 	PathEncode
@@ -205,11 +207,26 @@ func appendTrimmed(b []byte, v string) []byte {
 func appendPath(b []byte, path string, rule PathRule) []byte {
 	switch rule {
 	case PathVerbatim:
-		return append(b, path...)
+		return appendSlashed(b, path)
 	case PathNormalize:
 		return appendNormalized(b, path)
 	}
 	return appendEncoded(b, path, true)
+}
+
+// appendSlashed writes a path with its escaped slashes as slashes.
+func appendSlashed(b []byte, path string) []byte {
+	for {
+		i := strings.Index(path, "%2")
+		if i < 0 {
+			return append(b, path...)
+		}
+		if path[i+2]|0x20 == 'f' {
+			b, path = append(append(b, path[:i]...), '/'), path[i+3:]
+		} else {
+			b, path = append(b, path[:i+3]...), path[i+3:]
+		}
+	}
 }
 
 // appendNormalized removes dot segments by dropping what was written since the

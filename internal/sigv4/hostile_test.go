@@ -337,6 +337,20 @@ func TestPathRules(t *testing.T) {
 	}
 }
 
+// TestEscapedSlash: S3 reads an escaped slash as a slash, once.
+func TestEscapedSlash(t *testing.T) {
+	for path, want := range map[string]error{
+		"/b/a//x": nil, "/b/a/%2Fx": nil, "/b/a%2f/x": nil, "/b/a%2F%2fx": nil,
+		"/b/a/%252Fx": sigv4.ErrMismatch, "/b/a/%2Ex": sigv4.ErrMismatch, "/b/a/x": sigv4.ErrMismatch,
+	} {
+		t.Run(path, func(t *testing.T) {
+			r := signedBy(t, &wire.Request{Method: "GET", Authority: "b.example", Target: "/b/a//x"}, objects, sigv4.EmptySHA256)
+			r.Target = path
+			check(t, want, verify(r, noon))
+		})
+	}
+}
+
 func TestPayload(t *testing.T) {
 	other := strings.Repeat("ab", 32)
 	put := func() *wire.Request { return &wire.Request{Method: "PUT", Authority: "b.example", Target: "/k"} }
