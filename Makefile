@@ -30,12 +30,14 @@ demo: setup ## an agent uses AWS through Envoy without an AWS key
 test: setup ## every test that needs Go and Python only
 	$(GO) test -count=1 -timeout 20m ./...
 
-test-sdks: setup ## the SDKs beyond boto3, the AWS CLI and Go (needs Node.js)
-	$(GO) test -count=1 -timeout 20m -tags sdks ./test/sdks/...
+test-sdks: setup ## the grid of every SDK: docs/sdks.md (installs Node.js, a JDK and Maven; needs Rust)
+	bash test/sdks/tools.sh
+	$(GO) test -v -count=1 -timeout 30m -tags sdks ./test/sdks/...
 
 check: $(STAMP) ## format, vet, staticcheck, generated code, layout
 	@test -z "$$(gofmt -l cmd extauthz extproc xds policies envoy examples test internal)" || { gofmt -l . ; echo "run: make format"; exit 1; }
 	$(GO) vet ./...
+	$(GO) -C test/sdks/golang vet .
 	$(TOOLS) staticcheck ./...
 	$(GO) test -count=1 -run 'TestLayout' ./test
 	@$(MAKE) --no-print-directory generate
