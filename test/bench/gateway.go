@@ -31,6 +31,7 @@ type gateway struct {
 const policy = `permit (principal, action == Credence::Action::"OpenSession", resource);
 permit (principal, action in AWS::Action::"s3:*", resource);
 permit (principal, action == AWS::Action::"dynamodb:GetItem", resource) when { resource.tableName == "bench-meta" };
+permit (principal, action in [AWS::Action::"sqs:GetQueueAttributes", AWS::Action::"sqs:GetQueueUrl"], resource);
 @record("full")
 permit (principal, action == AWS::Action::"dynamodb:GetItem", resource) when { resource.tableName == "bench-full" };
 `
@@ -69,11 +70,30 @@ func (r *rig) startGateway(ctx context.Context, o options) error {
 	if err := g.login(ctx, dir); err != nil {
 		return err
 	}
-	for name, table := range map[string]string{"credence": "bench-meta", "credence-both": "bench-full"} {
-		s := &signer{gateway: g, body: body(table)}
+	for name, c := range g.calls() {
+		s := &signer{gateway: g, call: c}
 		r.targets = append(r.targets, target{name: name, address: g.address, request: s.request, pids: g.pids})
 	}
 	return nil
+}
+
+// call is a small read.
+type call struct {
+	service string
+	target  string // x-amz-target
+	body    []byte
+}
+
+// calls are small reads, one for each class: the URL of an SQS queue is put
+// right on its way in (class request) or in the answer (class response).
+func (g *gateway) calls() map[string]call {
+	pad := strings.Repeat("p", 190)
+	return map[string]call{
+		"credence":          getItem("bench-meta"),
+		"credence-request":  {"sqs", "AmazonSQS.GetQueueAttributes", fmt.Appendf(nil, `{"QueueUrl":"http://%s/123456789012/bench","AttributeNames":["%s"]}`, g.address, pad)},
+		"credence-response": {"sqs", "AmazonSQS.GetQueueUrl", fmt.Appendf(nil, `{"QueueName":"%s"}`, pad[:80])},
+		"credence-both":     getItem("bench-full"),
+	}
 }
 
 func (g *gateway) configure(ctx context.Context, binary, dir, upstream, issuer string) error {
@@ -161,7 +181,7 @@ func childrenOf(pid int) []int {
 // signature.
 type signer struct {
 	gateway *gateway
-	body    []byte
+	call    call
 	current atomic.Pointer[signedRequest]
 }
 
@@ -185,15 +205,15 @@ func (s *signer) sign() []byte {
 		panic(err) // the address is a constant form
 	}
 	req.Header.Set("Content-Type", "application/x-amz-json-1.0")
-	req.Header.Set("X-Amz-Target", "DynamoDB_20120810.GetItem")
-	if err := s.gateway.sign(req, digest(s.body), "dynamodb"); err != nil {
+	req.Header.Set("X-Amz-Target", s.call.target)
+	if err := s.gateway.sign(req, digest(s.call.body), s.call.service); err != nil {
 		panic(err) // static credentials can't fail
 	}
 	signed := map[string]string{}
 	for _, name := range []string{"Authorization", "X-Amz-Date", "X-Amz-Security-Token"} {
 		signed[strings.ToLower(name)] = req.Header.Get(name)
 	}
-	return buildRequest(s.gateway.address, signed, s.body)
+	return buildRequest(s.gateway.address, signed, s.call)
 }
 
 func (g *gateway) sign(req *http.Request, hash, service string) error {

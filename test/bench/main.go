@@ -10,7 +10,8 @@
 //	skeleton+2w  the skeleton with a write and fdatasync in each door: what two
 //	             durable records cost at the least
 //	credence     the whole path, class none
-//	skeleton-both, credence-both  the same with both bodies in full duplex
+//	skeleton-request, credence-request   the same with the request's body, the
+//	-response, -both                     response's, or both in full duplex
 //
 // CPU is that of the proxy processes (Envoy and the Go service) from the
 // kernel's accounting, divided by requests, at 32 connections in a closed loop.

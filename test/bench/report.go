@@ -22,6 +22,7 @@ type row struct {
 	P50     float64 `json:"p50_ms"`
 	P99     float64 `json:"p99_ms"`
 	Envoy   float64 `json:"envoy_us_per_request"` // of CPU
+	RSS     int64   `json:"peak_rss_bytes"`       // of all its processes
 	cpus    []float64
 	envoys  []float64
 	p50s    []float64
@@ -51,22 +52,21 @@ type report struct {
 	Uploads []upload  `json:"uploads"`
 }
 
+// row finds a variant's numbers; one that was not measured has none.
 func (r *report) row(name string) *row {
 	for _, x := range r.Rows {
 		if x.Variant == name {
 			return x
 		}
 	}
-	x := &row{Variant: name}
-	r.Rows = append(r.Rows, x)
-	return x
+	return &row{Variant: name}
 }
 
 // saturate measures CPU per request, every variant once a round, shuffled.
 func (g *rig) saturate(ctx context.Context, o options, r *report) error {
 	rates := map[string][]float64{}
 	for _, t := range g.targets {
-		r.row(t.name)
+		r.Rows = append(r.Rows, &row{Variant: t.name})
 	}
 	for round := range o.rounds + 1 {
 		for _, i := range rand.Perm(len(g.targets)) {
@@ -90,16 +90,23 @@ func (g *rig) saturate(ctx context.Context, o options, r *report) error {
 			x.envoys = append(x.envoys, float64((envoyAfter-envoyBefore).Microseconds())/float64(n))
 			x.cpus = append(x.cpus, float64((after-before).Microseconds())/float64(n))
 			rates[t.name] = append(rates[t.name], float64(n)/o.slice.Seconds())
+			if x.RSS, err = resident(t.pids()); err != nil {
+				return err
+			}
 		}
 	}
 	for _, x := range r.Rows {
 		x.CPU, x.Envoy, x.RPS = median(x.cpus), median(x.envoys), median(rates[x.Variant])
 	}
 	r.compareCPU("credence", "skeleton", "<= 1.15")
-	r.compareCPU("credence-both", "skeleton-both", "<= 1.15")
+	for _, class := range []string{"-request", "-response", "-both"} {
+		r.compareCPU("credence"+class, "skeleton"+class, "<= 1.15")
+	}
 	r.compareCPU("credence", "skeleton+2w", "")
 	r.compareCPU("credence", "passthrough", "")
 	r.compareCPU("credence", "signing", "")
+	r.compareRSS("credence", "skeleton")
+	r.compareRSS("credence", "passthrough")
 	return nil
 }
 
@@ -124,6 +131,9 @@ func (g *rig) latency(ctx context.Context, o options, r *report) error {
 	}
 	for _, x := range r.Rows {
 		list := all[x.Variant]
+		if len(list) == 0 {
+			continue
+		}
 		slices.Sort(list)
 		x.P50, x.P99 = median(x.p50s), ms(list[len(list)*99/100])
 	}
@@ -137,12 +147,17 @@ func (r *report) compareCPU(a, b, gate string) {
 	r.add(fmt.Sprintf("CPU/request, %s : %s", a, b), r.row(a).cpus, r.row(b).cpus, gate)
 }
 
+// compareRSS compares the peaks of resident memory, all processes summed.
+func (r *report) compareRSS(a, b string) {
+	r.add(fmt.Sprintf("peak RSS, %s : %s", a, b), []float64{float64(r.row(a).RSS)}, []float64{float64(r.row(b).RSS)}, "")
+}
+
 // compareLatency compares what each adds to passthrough.
 func (r *report) compareLatency(a, b string) {
 	base := r.row("passthrough").p50s
 	added := func(list []float64) []float64 {
-		out := make([]float64, len(list))
-		for i := range list {
+		out := make([]float64, min(len(list), len(base)))
+		for i := range out {
 			out[i] = list[i] - base[i]
 		}
 		return out
@@ -165,9 +180,9 @@ func (r *report) add(what string, a, b []float64, gate string) {
 
 func (r report) print(w io.Writer) {
 	p := func(format string, args ...any) { _, _ = fmt.Fprintf(w, format, args...) }
-	p("%s\n\n%-18s %12s %12s %12s %9s %9s\n", r.Machine, "variant", "CPU us/req", "of it Envoy", "req/s", "p50 ms", "p99 ms")
+	p("%s\n\n%-18s %12s %12s %12s %9s %9s %9s\n", r.Machine, "variant", "CPU us/req", "of it Envoy", "req/s", "p50 ms", "p99 ms", "RSS MiB")
 	for _, x := range r.Rows {
-		p("%-18s %12.0f %12.0f %12.0f %9.2f %9.2f\n", x.Variant, x.CPU, x.Envoy, x.RPS, x.P50, x.P99)
+		p("%-18s %12.0f %12.0f %12.0f %9.2f %9.2f %9d\n", x.Variant, x.CPU, x.Envoy, x.RPS, x.P50, x.P99, x.RSS>>20)
 	}
 	p("\n%-52s %7s %15s  %s\n", "paired ratio", "median", "quartiles", "goal")
 	for _, x := range r.Ratios {

@@ -100,19 +100,22 @@ func (r *rig) spawn(ctx context.Context, name string, args ...string) (*exec.Cmd
 
 // variant is a comparator: one static Envoy, perhaps with fixed-answer doors.
 type variant struct {
-	name    string
-	filter  string // "", "signing" or "doors"
-	bodies  string // ext_proc body mode, both ways
-	durable bool   // the doors write and sync
+	name     string
+	filter   string // "", "signing" or "doors"
+	request  bool   // ext_proc has the request's body
+	response bool   // and the response's
+	durable  bool   // the doors write and sync
 }
 
 var variants = []variant{
 	{name: "passthrough"},
 	{name: "signing", filter: "signing"},
-	{name: "skeleton", filter: "doors", bodies: "NONE"},
-	{name: "skeleton+2w", filter: "doors", bodies: "NONE", durable: true},
-	{name: "skeleton-both", filter: "doors", bodies: "FULL_DUPLEX_STREAMED"},
-	{name: "skeleton-both+2w", filter: "doors", bodies: "FULL_DUPLEX_STREAMED", durable: true},
+	{name: "skeleton", filter: "doors"},
+	{name: "skeleton+2w", filter: "doors", durable: true},
+	{name: "skeleton-request", filter: "doors", request: true},
+	{name: "skeleton-response", filter: "doors", response: true},
+	{name: "skeleton-both", filter: "doors", request: true, response: true},
+	{name: "skeleton-both+2w", filter: "doors", request: true, response: true, durable: true},
 }
 
 func (r *rig) startVariant(ctx context.Context, v variant) error {
@@ -157,8 +160,9 @@ func writeConfig(path string, v variant, listen, upstream, socket string) error 
 	var b bytes.Buffer
 	_, listenPort, _ := net.SplitHostPort(listen)
 	_, upstreamPort, _ := net.SplitHostPort(upstream)
+	mode := map[bool]string{false: "NONE", true: "FULL_DUPLEX_STREAMED"}
 	err := envoyConfig.Execute(&b, map[string]string{
-		"Filter": v.filter, "Bodies": v.bodies, "Socket": socket, "Listen": listenPort, "Upstream": upstreamPort,
+		"Filter": v.filter, "Request": mode[v.request], "Response": mode[v.response], "Socket": socket, "Listen": listenPort, "Upstream": upstreamPort,
 	})
 	if err != nil {
 		return err
@@ -208,7 +212,7 @@ static_resources:
               grpc_service: {envoy_grpc: {cluster_name: doors}}
               message_timeout: 10s
               metadata_options: {forwarding_namespaces: {untyped: [envoy.filters.http.ext_authz]}}
-              processing_mode: {request_header_mode: SEND, response_header_mode: SEND, request_body_mode: {{.Bodies}}, response_body_mode: {{.Bodies}}, request_trailer_mode: SEND, response_trailer_mode: SEND}
+              processing_mode: {request_header_mode: SEND, response_header_mode: SEND, request_body_mode: {{.Request}}, response_body_mode: {{.Response}}, request_trailer_mode: SEND, response_trailer_mode: SEND}
 {{- end}}
           - name: router
             typed_config: {"@type": type.googleapis.com/envoy.extensions.filters.http.router.v3.Router}
@@ -237,22 +241,23 @@ var fixed = buildRequest("127.0.0.1", map[string]string{
 	"authorization":        "AWS4-HMAC-SHA256 Credential=CRDNAAAAAAAAAAAAAAAA/20260101/us-east-1/dynamodb/aws4_request, SignedHeaders=content-type;host;x-amz-date;x-amz-security-token;x-amz-target, Signature=" + strings.Repeat("0", 64),
 	"x-amz-date":           "20260101T000000Z",
 	"x-amz-security-token": strings.Repeat("t", 700),
-}, body("bench-meta"))
+}, getItem("bench-meta"))
 
-func body(table string) []byte {
-	return fmt.Appendf(nil, `{"TableName":"%s","Key":{"id":{"S":"1"}},"ExpressionAttributeNames":{"#p":"%s"},"ProjectionExpression":"#p"}`, table, strings.Repeat("p", 190))
+func getItem(table string) call {
+	return call{"dynamodb", "DynamoDB_20120810.GetItem", fmt.Appendf(nil,
+		`{"TableName":"%s","Key":{"id":{"S":"1"}},"ExpressionAttributeNames":{"#p":"%s"},"ProjectionExpression":"#p"}`, table, strings.Repeat("p", 190))}
 }
 
-// buildRequest writes a DynamoDB GetItem as HTTP/1.1.
-func buildRequest(host string, signed map[string]string, body []byte) []byte {
+// buildRequest writes a call as HTTP/1.1.
+func buildRequest(host string, signed map[string]string, c call) []byte {
 	var b bytes.Buffer
-	fmt.Fprintf(&b, "POST / HTTP/1.1\r\nhost: %s\r\ncontent-type: application/x-amz-json-1.0\r\nx-amz-target: DynamoDB_20120810.GetItem\r\n", host)
-	fmt.Fprintf(&b, "user-agent: bench/1\r\naccept-encoding: identity\r\namz-sdk-request: attempt=1\r\ncontent-length: %d\r\n", len(body))
+	fmt.Fprintf(&b, "POST / HTTP/1.1\r\nhost: %s\r\ncontent-type: application/x-amz-json-1.0\r\nx-amz-target: %s\r\n", host, c.target)
+	fmt.Fprintf(&b, "user-agent: bench/1\r\naccept-encoding: identity\r\namz-sdk-request: attempt=1\r\ncontent-length: %d\r\n", len(c.body))
 	for name, value := range signed {
 		fmt.Fprintf(&b, "%s: %s\r\n", name, value)
 	}
 	b.WriteString("\r\n")
-	b.Write(body)
+	b.Write(c.body)
 	return b.Bytes()
 }
 
@@ -313,6 +318,16 @@ func cpu(pids []int) (sum, envoys time.Duration, err error) {
 		}
 	}
 	return sum, envoys, nil
+}
+
+// resident returns the sum of the processes' resident peaks in bytes.
+func resident(pids []int) (int64, error) {
+	list, err := peak(pids)
+	var sum int64
+	for _, n := range list {
+		sum += n
+	}
+	return sum, err
 }
 
 // peak returns the processes' resident peaks in bytes since resetPeak.
