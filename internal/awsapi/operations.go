@@ -60,9 +60,7 @@ type Operation struct {
 	StreamsOutput    bool
 	EventsInput      bool // the stream is one of events
 	EventsOutput     bool
-	HostPrefix       string   // the model's template: "data-", "{AccountId}."
-	SensitiveInput   []string // paths as in SensitiveOutput
-	SensitiveOutput  []string
+	HostPrefix       string // the model's template: "data-", "{AccountId}."
 }
 
 // Operations lists a service's operations by name. The error matches
@@ -97,17 +95,6 @@ func (c *Catalog) Params(id OperationID) ([]Param, error) {
 	return s.params(op), nil
 }
 
-// SensitiveOutput lists the paths of an operation's output that the model
-// marks as sensitive: member names joined by ".", "[]" for a list's elements
-// and "{}" for a map's values. The trait is not complete.
-func (c *Catalog) SensitiveOutput(id OperationID) ([]string, error) {
-	_, op, err := c.operation(id)
-	if err != nil {
-		return nil, err
-	}
-	return op.SensitiveOutput, nil
-}
-
 func (c *Catalog) loaded(id string) (*service, error) {
 	s, ok := c.services[id]
 	if !ok {
@@ -134,15 +121,11 @@ func (s *service) describe(op *operation) Operation {
 		Params:      s.params(op), Body: s.bodyNeed(op), NoAuth: op.NoAuth, HostPrefix: op.HostPrefix,
 		VendsCredentials: op.Vends, Presigns: op.Presigns,
 		StreamsInput: op.StreamsInput, StreamsOutput: op.StreamsOutput, EventsInput: op.EventsInput, EventsOutput: op.EventsOutput,
-		SensitiveOutput: op.SensitiveOutput,
 	}
 	for _, r := range op.Rules {
 		if !slices.Contains(out.Actions, r.Action) {
 			out.Actions = append(out.Actions, r.Action)
 		}
-	}
-	if op.Input > 0 {
-		out.SensitiveInput = s.sensitive(op.Input-1, "", nil, nil)
 	}
 	return out
 }
@@ -179,37 +162,5 @@ func (s *service) params(op *operation) []Param {
 		out = append(out, p)
 	}
 	slices.SortFunc(out, func(a, b Param) int { return strings.Compare(a.Name, b.Name) })
-	return out
-}
-
-// maxSensitive bounds the paths of one input, which trees make many.
-const maxSensitive = 200
-
-// sensitive collects the paths of a shape's sensitive members; a shape within
-// itself is walked once.
-func (s *service) sensitive(shape int, path string, within []int, out []string) []string {
-	if len(out) >= maxSensitive || slices.Contains(within, shape) {
-		return out
-	}
-	within = append(slices.Clone(within), shape)
-	at := s.data.Shapes[shape]
-	for i, m := range at.Members {
-		next := path
-		switch {
-		case at.Kind == model.Structure:
-			next = join(path, m.Name)
-		case at.Kind == model.List:
-			next = path + "[]"
-		case i == 0:
-			continue // a map's keys
-		default:
-			next = path + "{}"
-		}
-		if m.Sensitive {
-			out = append(out, next)
-			continue
-		}
-		out = s.sensitive(m.Shape, next, within, out)
-	}
 	return out
 }

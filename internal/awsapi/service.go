@@ -23,6 +23,10 @@ type service struct {
 	types      []*arnType
 	byLiterals []*arnType // the same, the most specific pattern first
 	forms      []form
+
+	answersOnce sync.Once
+	answersErr  error
+	answers     model.Outputs
 }
 
 // operation is an operation with what requests need of it.

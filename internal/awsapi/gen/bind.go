@@ -13,17 +13,19 @@ import (
 
 // binder makes one service's operations and rules.
 type binder struct {
-	raw    *rawService
-	iam    *iamData
-	common common
-	over   *override
-	prefix string
-	shared map[string]*shared // by prefix
-	shapes *shapes
-	types  map[string]int // "prefix/type"
-	forms  map[string]int
-	out    model.Service
-	report *report
+	raw       *rawService
+	iam       *iamData
+	common    common
+	over      *override
+	prefix    string
+	shared    map[string]*shared // by prefix
+	shapes    *shapes
+	outputs   *shapes // that hold something sensitive
+	sensitive model.Outputs
+	types     map[string]int // "prefix/type"
+	forms     map[string]int
+	out       model.Service
+	report    *report
 }
 
 func newBinder(raw *rawService, iam *iamData, c common, overrides map[string]*override, rep *report) *binder {
@@ -31,7 +33,7 @@ func newBinder(raw *rawService, iam *iamData, c common, overrides map[string]*ov
 	if over == nil {
 		over = &override{}
 	}
-	b := &binder{raw: raw, iam: iam, common: c, over: over, shared: sharedByPrefix(overrides), shapes: newShapes(raw), types: map[string]int{}, forms: map[string]int{}, report: rep}
+	b := &binder{raw: raw, iam: iam, common: c, over: over, shared: sharedByPrefix(overrides), shapes: newShapes(raw), outputs: sensitiveShapes(raw), types: map[string]int{}, forms: map[string]int{}, report: rep}
 	b.prefix = choosePrefix(raw, iam, c, over)
 	return b
 }
@@ -90,7 +92,7 @@ func (b *binder) service() (model.Service, error) {
 		}
 		b.out.Operations = append(b.out.Operations, op)
 	}
-	b.out.Shapes = b.shapes.out
+	b.out.Shapes, b.sensitive.Shapes = b.shapes.out, b.outputs.out
 	return b.out, nil
 }
 
@@ -160,7 +162,9 @@ func (b *binder) operation(name string) (model.Operation, error) {
 	if raw.Output != nil {
 		op.StreamsOutput, op.EventsOutput = streams(b.raw, raw.Output.Shape)
 		b.flag(&op, id, raw.Output.Shape)
-		op.SensitiveOutput = sensitive(b.raw, raw.Output.Shape, 200)
+		if b.outputs.keep(raw.Output.Shape) {
+			b.sensitive.Roots = append(b.sensitive.Roots, model.Root{Operation: name, Shape: b.outputs.add(raw.Output.Shape)})
+		}
 	}
 	switch {
 	case op.Presigns:

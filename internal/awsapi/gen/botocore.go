@@ -83,6 +83,17 @@ type rawShape struct {
 	EventStream  bool              `json:"eventstream"`
 }
 
+// refs are all that a shape is made of.
+func (s *rawShape) refs() []rawRef {
+	out := slices.Collect(maps.Values(s.Members))
+	for _, r := range []*rawRef{s.Member, s.Key, s.Value} {
+		if r != nil {
+			out = append(out, *r)
+		}
+	}
+	return out
+}
+
 // readBotocore reads the newest model of each wanted service; nil means all.
 func readBotocore(data string, wanted []string) ([]*rawService, error) {
 	ids := wanted

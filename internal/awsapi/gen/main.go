@@ -164,6 +164,9 @@ func write(raw []*rawService, iam *iamData, parts *partitions, out string) error
 		if head.Block, err = w.Add(block); err != nil {
 			return err
 		}
+		if head.Outputs, err = w.Add(b.sensitive); err != nil {
+			return err
+		}
 		index.Services = append(index.Services, head)
 		rep.services++
 		rep.total += len(block.Operations)

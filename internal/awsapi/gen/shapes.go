@@ -13,12 +13,13 @@ import (
 type shapes struct {
 	raw   *rawService
 	ec2   bool
+	keep  func(shape string) bool // the members to collect
 	index map[string]int
 	out   []model.Shape
 }
 
 func newShapes(raw *rawService) *shapes {
-	return &shapes{raw: raw, ec2: raw.Metadata.Protocol == "ec2", index: map[string]int{}}
+	return &shapes{raw: raw, ec2: raw.Metadata.Protocol == "ec2", index: map[string]int{}, keep: func(string) bool { return true }}
 }
 
 var kinds = map[string]model.Kind{
@@ -38,7 +39,7 @@ func (s *shapes) add(name string) int {
 	s.index[name] = i
 	s.out = append(s.out, model.Shape{})
 	raw := s.raw.Shapes[name]
-	shape := model.Shape{Kind: kinds[raw.Type], Flattened: raw.Flattened, Sparse: raw.Sparse}
+	shape := model.Shape{Kind: kinds[raw.Type], Flattened: raw.Flattened, Sparse: raw.Sparse, Sensitive: raw.Sensitive}
 	if raw.Document {
 		shape.Kind = model.Document
 	}
@@ -64,8 +65,10 @@ func (s *shapes) add(name string) int {
 
 func (s *shapes) members(raw *rawShape) []model.Member {
 	var names []string
-	for n := range raw.Members {
-		names = append(names, n)
+	for n, m := range raw.Members {
+		if s.keep(m.Shape) {
+			names = append(names, n)
+		}
 	}
 	sort.Strings(names)
 	var out []model.Member
@@ -117,37 +120,21 @@ func formName(wire, query, name string, ec2 bool) string {
 	return name
 }
 
-// sensitive lists the paths of an output's sensitive members, at most limit.
-func sensitive(raw *rawService, root string, limit int) []string {
-	var out []string
-	var walk func(name, path string, seen []string)
-	walk = func(name, path string, seen []string) {
-		shape := raw.Shapes[name]
-		if len(out) >= limit || slices.Contains(seen, name) {
-			return
-		}
-		if shape.Sensitive && path != "" {
-			out = append(out, path)
-			return
-		}
-		seen = append(slices.Clone(seen), name)
-		var names []string
-		for n := range shape.Members {
-			names = append(names, n)
-		}
-		sort.Strings(names)
-		for _, n := range names {
-			walk(shape.Members[n].Shape, join(path, n), seen)
-		}
-		if shape.Member != nil {
-			walk(shape.Member.Shape, path+"[]", seen)
-		}
-		if shape.Value != nil {
-			walk(shape.Value.Shape, path+"{}", seen)
+// sensitiveShapes collects shapes without the members that hold nothing
+// sensitive.
+func sensitiveShapes(raw *rawService) *shapes {
+	s := newShapes(raw)
+	holds := map[string]bool{}
+	for again := true; again; {
+		again = false
+		for name, shape := range raw.Shapes {
+			if !holds[name] && (shape.Sensitive || slices.ContainsFunc(shape.refs(), func(r rawRef) bool { return holds[r.Shape] })) {
+				holds[name], again = true, true
+			}
 		}
 	}
-	walk(root, "", nil)
-	return out
+	s.keep = func(name string) bool { return holds[name] }
+	return s
 }
 
 var (
@@ -182,11 +169,4 @@ func (f *finds) walk(raw *rawService, root string, seen []string) {
 		}
 	}
 	f.credentials = f.credentials || id && key
-}
-
-func join(path, name string) string {
-	if path == "" {
-		return name
-	}
-	return path + "." + name
 }

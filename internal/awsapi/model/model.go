@@ -5,8 +5,8 @@
 //
 // with big-endian integers. The index and every block are a gob stream inside
 // a raw DEFLATE stream. There is one block per service, decoded when the first
-// request for the service comes, one block of IAM data, and nothing else, so
-// that a start pays for the index alone.
+// request for the service comes, one of what its answers hold that is sensitive,
+// one block of IAM data, and nothing else, so that a start pays for the index alone.
 //
 // Nothing here holds a Go map, so that equal inputs give equal bytes.
 package model
@@ -34,6 +34,19 @@ type Head struct {
 	Large        []string // operations whose body may be large and must be seen
 	Streams      []Stream // operations whose request body is a raw stream
 	Block        Block
+	Outputs      Block
+}
+
+// Outputs is what a service's answers hold that the model calls sensitive.
+type Outputs struct {
+	Roots  []Root // sorted by Operation
+	Shapes []Shape
+}
+
+// Root is an operation's output.
+type Root struct {
+	Operation string
+	Shape     int // index into Outputs.Shapes
 }
 
 // Stream is an operation whose request body is a raw stream.
@@ -118,7 +131,6 @@ type Operation struct {
 	FormPost          bool   // a GET whose query may come as a form in a POST
 	Unrouted          bool   // another operation has the same request form and answers for it
 	Rules             []Rule
-	SensitiveOutput   []string // paths, list elements as []
 }
 
 // Kind is the type of a shape.
@@ -143,6 +155,7 @@ type Shape struct {
 	Kind      Kind
 	Flattened bool
 	Sparse    bool
+	Sensitive bool
 	Payload   int      // structure: index of the payload member plus one
 	Members   []Member // structure: sorted by Wire; list: the element; map: key and value
 }
