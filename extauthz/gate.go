@@ -15,9 +15,11 @@
 //     For a role in observe mode a denial is recorded as would_deny and the
 //     call goes on; never one that can widen its caller's rights, and never
 //     after a fault.
-//  4. narrow: STS gives a credential that reaches just what was allowed, or
+//  4. conceal: which masks the answer will be under; what the request may not
+//     hold is refused, and tokens become the values that they stand for.
+//  5. narrow: STS gives a credential that reaches just what was allowed, or
 //     one that was given before is still good.
-//  5. record: call.begin is durable. Only then the grant leaves, which the
+//  6. record: call.begin is durable. Only then the grant leaves, which the
 //     door out redeems.
 //
 // Every refusal is recorded before it is answered: one decision.deny each when
@@ -37,7 +39,9 @@ import (
 	"github.com/credence-gateway/credence/internal/awsapi"
 	"github.com/credence-gateway/credence/internal/envoymsg"
 	"github.com/credence-gateway/credence/internal/grant"
+	"github.com/credence-gateway/credence/internal/masks"
 	"github.com/credence-gateway/credence/internal/mint"
+	"github.com/credence-gateway/credence/internal/recorder"
 	"github.com/credence-gateway/credence/internal/refuse"
 	"github.com/credence-gateway/credence/internal/secret"
 	"github.com/credence-gateway/credence/internal/session"
@@ -72,6 +76,13 @@ type Config struct {
 	// PublicURL is how agents call the gateway, when something before Envoy
 	// ends their TLS. Default: as their requests say.
 	PublicURL string
+	// Masks chooses the masks of answers. nil: none are masked.
+	Masks *masks.Masks
+	// Tokens opens what stands for masked values in requests. It must be set
+	// with Masks.
+	Tokens *masks.TokenMaker
+	// Recorder keeps what calls say. nil: nothing but the log's leaves is kept.
+	Recorder *recorder.Recorder
 	// Fault is told of what an operator must look at: failures of the gateway,
 	// of the log and of STS. Default: nobody.
 	Fault func(error)
@@ -166,6 +177,7 @@ var steps = [...]func(*call, context.Context) error{
 	(*call).identify,
 	(*call).understand,
 	(*call).decide,
+	(*call).conceal,
 	(*call).narrow,
 	(*call).record,
 }
@@ -209,6 +221,8 @@ type call struct {
 	origin      string            // the agent's name for the gateway, when the answer needs it
 	chunks      sigv4.ChunkConfig // how the body is framed, when payload is a form of aws-chunked
 	decision    policies.Decision
+	masks       string // masks.Plan of the answer
+	watch       string // masks.Watch of the request
 	minted      mint.Minted
 	sealed      string
 	destination envoymsg.Destination

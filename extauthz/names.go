@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"net/url"
+	"strings"
 
 	"github.com/credence-gateway/credence/internal/grant"
 	"github.com/credence-gateway/credence/internal/rewrite"
@@ -42,9 +43,14 @@ func (c *Config) origin(tls bool, authority string) string {
 	return rewrite.Origin(tls, authority)
 }
 
-// class is the class of route that reads what must be read.
-func (c *call) class(full bool) grant.Class {
-	switch request, response := full || c.edits != "" || c.chunks.Form != "", full || c.origin != ""; {
+// class is the class of route that reads what must be read: for a digest where
+// a permit wants one and nothing is kept, to verify chunks, to change a body, to
+// look into it, or to keep it.
+func (c *call) class() grant.Class {
+	digests, keep := c.named() && c.cfg.Recorder == nil, c.keeps()
+	request := digests || c.edits != "" || c.chunks.Form != "" || c.watch != "" || strings.Contains(keep, "q")
+	response := digests || c.origin != "" || c.masks != "" || strings.Contains(keep, "r")
+	switch {
 	case request && response:
 		return grant.Both
 	case request:

@@ -10,6 +10,7 @@ import (
 	"github.com/credence-gateway/credence/internal/envoymsg"
 	"github.com/credence-gateway/credence/internal/grant"
 	"github.com/credence-gateway/credence/internal/mint"
+	"github.com/credence-gateway/credence/internal/recorder"
 	"github.com/credence-gateway/credence/internal/refuse"
 	"github.com/credence-gateway/credence/internal/sigv4"
 	"github.com/credence-gateway/credence/policies"
@@ -19,7 +20,7 @@ import (
 // leave before; sealing it first keeps a failure of that out of the log.
 func (c *call) record(ctx context.Context) error {
 	e := c.event(audit.CallBegin)
-	class := c.class(c.decision.Record == policies.RecordFull)
+	class := c.class()
 	e.Upstream = &audit.Upstream{
 		Role: c.minted.RoleARN, SourceIdentity: mint.SourceIdentity(c.session.ID), Level: string(c.minted.Level),
 		Widened: c.minted.Widened, Host: c.upstream.Authority, Class: string(class),
@@ -31,11 +32,52 @@ func (c *call) record(ctx context.Context) error {
 	if err := ctx.Err(); err != nil { // the caller has gone: nothing is begun for it
 		return err
 	}
+	kept, err := c.keepRequest()
+	if err != nil {
+		return err
+	}
+	if kept != nil {
+		e.Request.Recording = kept.Finish()
+	}
 	if _, err := c.cfg.Append(context.WithoutCancel(ctx), e); err != nil {
 		return err
 	}
+	if kept != nil { // both are on their way to the disk by now
+		if err := kept.Durable(ctx); err != nil {
+			return err
+		}
+	}
 	c.destination = envoymsg.Destination{Service: c.aws.Service, Upstream: c.upstream.Cluster, Class: string(class)}
 	return nil
+}
+
+// full reports whether what the call says is kept: where a permit says so, and
+// by default where the gateway records.
+func (c *call) full() bool {
+	return c.decision.Record == policies.RecordFull || c.decision.Record == 0 && c.cfg.Recorder != nil
+}
+
+// named reports whether a permit itself says that all is kept.
+func (c *call) named() bool { return c.decision.Record == policies.RecordFull }
+
+// keepRequest records the request as far as the gate read it; nil when nothing
+// is kept.
+func (c *call) keepRequest() (*recorder.Recording, error) {
+	if c.cfg.Recorder == nil || !c.full() {
+		return nil, nil
+	}
+	plain, err := sigv4.Plain(c.r)
+	if err != nil {
+		return nil, err
+	}
+	kept, err := c.cfg.Recorder.Request(recorder.Call{
+		Session: c.session.ID, ID: c.id, Service: c.aws.Service, Operation: c.aws.Operation, Protocol: string(c.aws.Protocol),
+	}, &plain, plain.Target)
+	if err != nil {
+		return nil, err
+	}
+	kept.Write(c.body.Bytes)
+	return kept, nil
 }
 
 func (c *call) grant(event string, class grant.Class) grant.Grant {
@@ -44,7 +86,7 @@ func (c *call) grant(event string, class grant.Class) grant.Grant {
 		length = -1
 	}
 	record := "meta"
-	if c.decision.Record == policies.RecordFull {
+	if c.full() {
 		record = "full"
 	}
 	return grant.Grant{
@@ -54,6 +96,7 @@ func (c *call) grant(event string, class grant.Class) grant.Grant {
 		SignService: c.scope.Service, SignRegion: c.scope.Region, Authority: c.upstream.Authority,
 		PayloadHash: c.payload, BodySeen: c.body.Seen, BodyLength: length, Record: record, Chunks: c.grantChunks(),
 		Edits: c.edits, Origin: c.origin, PathPrefix: c.aws.PathPrefix,
+		Keep: c.keeps(), Account: c.role.Account, Masks: c.masks, Watch: c.watch,
 	}
 }
 
@@ -179,6 +222,11 @@ func (c *call) recordRefusal(ctx context.Context, a refuse.Answer) error {
 	}
 	e := c.event(audit.Deny)
 	e.Rule, e.Error, e.Message = a.Rule, a.Code, a.Message
+	if c.decision.Set != "" { // it was understood: what-if can decide it again
+		if kept, err := c.keepRequest(); err == nil && kept != nil {
+			e.Request.Recording = kept.Finish()
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestAppend)
 	defer cancel()
 	_, err := c.cfg.Append(ctx, e)

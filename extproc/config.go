@@ -53,6 +53,8 @@ import (
 
 	"github.com/credence-gateway/credence/internal/audit"
 	"github.com/credence-gateway/credence/internal/grant"
+	"github.com/credence-gateway/credence/internal/masks"
+	"github.com/credence-gateway/credence/internal/recorder"
 	"github.com/credence-gateway/credence/internal/secret"
 	"github.com/credence-gateway/credence/internal/sigv4"
 )
@@ -73,6 +75,13 @@ type Config struct {
 	Signer *sigv4.Signer
 	// Append writes an event and returns when it is durable: audit.Log.Append.
 	Append func(context.Context, *audit.Event) (audit.Index, error)
+	// Masks knows what a grant's masks are. It must be set where grants have
+	// some.
+	Masks *masks.Masks
+	// Tokens writes what stands for masked values. It must be set with Masks.
+	Tokens *masks.TokenMaker
+	// Recorder keeps what a grant says to keep. It must be set where grants do.
+	Recorder *recorder.Recorder
 	// Live returns why a session may not go on (session.ErrRevoked), or nil. It is asked once per
 	// exchange, after Kill can find it, so that no revocation falls in between.
 	// Default: every session may.

@@ -9,6 +9,7 @@ import (
 	"github.com/credence-gateway/credence/internal/awsapi"
 	"github.com/credence-gateway/credence/internal/envoymsg"
 	"github.com/credence-gateway/credence/internal/grant"
+	"github.com/credence-gateway/credence/internal/mask"
 	"github.com/credence-gateway/credence/internal/refuse"
 	"github.com/credence-gateway/credence/internal/session"
 	"github.com/credence-gateway/credence/internal/sigv4"
@@ -72,6 +73,9 @@ type exchange struct {
 	bodiless bool               // answer has no body
 	ended    bool               // call.end was written, or tried
 	held     *envoymsg.Mutation // the answer's head, while it waits for the body
+	asked    *keeping           // records the request's body
+	told     *keeping           // records the answer
+	masking  *masking           // masks the answer
 }
 
 // requestHead redeems the grant and sends the request upstream.
@@ -125,7 +129,7 @@ func (x *exchange) admit(o envoymsg.Opening, r *wire.Request, end bool) (envoyms
 	if err != nil || !o.RequestBody {
 		return m, err
 	}
-	if x.request, err = x.config.requestFlow(&x.grant, signed, length); err != nil {
+	if x.request, err = x.requestFlow(r, signed, length); err != nil {
 		return m, err
 	}
 	m.Length = &x.request.due
@@ -232,6 +236,9 @@ func (x *exchange) responseHead(r *wire.Response, local string, end bool) error 
 	}
 	x.bodiless = x.bodiless || end
 	m := responseChange(r, x.host)
+	if err := x.maskHead(r, &m); err != nil {
+		return x.refuse(err)
+	}
 	if _, reads := x.grant.Class.Bodies(); !reads {
 		return x.closeWith(func() error { return x.to.head(toAgent, m) })
 	}
@@ -239,7 +246,9 @@ func (x *exchange) responseHead(r *wire.Response, local string, end bool) error 
 		m.Length = &length
 	}
 	if x.bodiless {
-		x.response = plainFlow(0)
+		if x.response, err = x.emptyFlow(r); err != nil {
+			return x.refuse(err)
+		}
 		return x.closeWith(func() error { return x.to.head(toAgent, m) })
 	}
 	x.state = answering
@@ -323,6 +332,9 @@ func (x *exchange) responseTrailers() error {
 	case passing, answered:
 		return x.to.trailers(toAgent)
 	case answering:
+		if x.masking != nil { // they pass by no mask
+			return x.refuse(mask.ErrFormat)
+		}
 	default:
 		return x.refuse(ErrMessage)
 	}
@@ -379,6 +391,7 @@ func (x *exchange) kill() {
 func (x *exchange) close() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	defer x.masking.stop()
 	if !x.redeemed {
 		return
 	}

@@ -26,8 +26,10 @@ func (c *Config) sign(r *wire.Request, g *grant.Grant) (envoymsg.Mutation, *sigv
 		return envoymsg.Mutation{}, nil, err
 	}
 	out := wire.Request{Method: r.Method, Scheme: r.Scheme, Authority: g.Authority, Target: g.PathPrefix + plain.Target, Headers: allowed(plain.Headers)}
-	if g.Origin != "" { // the answer will be read
-		out.Headers = slices.DeleteFunc(out.Headers, func(h wire.Header) bool { return h.Name == "accept-encoding" })
+	if g.Origin != "" || g.Masks != "" { // the answer will be read
+		out.Headers = slices.DeleteFunc(out.Headers, func(h wire.Header) bool {
+			return h.Name == "accept-encoding" || h.Name == "x-amz-te" || h.Name == "x-amz-checksum-mode"
+		})
 	}
 	scope := sigv4.Scope{Region: g.SignRegion, Service: g.SignService}
 	signed, err := c.Signer.Sign(&out, credentials, scope, g.PayloadHash, c.Now())

@@ -7,6 +7,7 @@ import (
 
 	"github.com/credence-gateway/credence/internal/audit"
 	"github.com/credence-gateway/credence/internal/envoymsg"
+	"github.com/credence-gateway/credence/internal/mask"
 	"github.com/credence-gateway/credence/internal/wire"
 )
 
@@ -16,6 +17,7 @@ const (
 	refused  = "refused"  // the gateway refused before AWS had the whole request
 	aborted  = "aborted"  // the agent left, or the exchange was cut
 	failed   = "failed"   // AWS did not answer, or not whole
+	unshown  = "withheld" // AWS has executed the call, and its answer could not be masked
 )
 
 // maxDetail bounds what Envoy says in a record, in bytes.
@@ -24,6 +26,11 @@ const maxDetail = 256
 // outcomeOf is the outcome of a call that is refused or cut.
 func (x *exchange) outcomeOf(why error) string {
 	switch {
+	case errors.Is(why, mask.ErrFormat), errors.Is(why, mask.ErrBound), errors.Is(why, mask.ErrBlocked):
+		if x.answer == nil {
+			return refused
+		}
+		return unshown
 	case errors.Is(why, ErrAnswer):
 		return failed
 	case x.answer != nil, errors.Is(why, ErrMessage):
@@ -57,7 +64,25 @@ func (x *exchange) end(outcome string, why error) error {
 	if outcome == complete && x.local != "" {
 		e.Outcome = failed
 	}
-	return x.append(e)
+	if masked := x.masking.counts(); masked != "" {
+		e.Detail = map[string]string{"masked": masked}
+	}
+	return x.write(e)
+}
+
+// write makes the end of a call durable, with what was kept of it: both are on
+// their way to the disk at the same time.
+func (x *exchange) write(e *audit.Event) error {
+	if kept := x.asked.finished(); kept != nil && e.Request != nil {
+		e.Request.Recording = kept
+	}
+	if kept := x.told.finished(); kept != nil && e.Response != nil {
+		e.Response.Recording = kept
+	}
+	err := x.append(e)
+	ctx, cancel := context.WithTimeout(context.Background(), x.config.AppendTimeout)
+	defer cancel()
+	return errors.Join(err, x.asked.durable(ctx), x.told.durable(ctx))
 }
 
 // deny records a request that came without a good grant.

@@ -3,6 +3,7 @@ package extproc
 import (
 	"errors"
 
+	"github.com/credence-gateway/credence/internal/mask"
 	"github.com/credence-gateway/credence/internal/refuse"
 )
 
@@ -30,6 +31,10 @@ var own = map[error]refuse.Answer{
 	ErrMessage: {Rule: "envoy-message", Status: 503, Code: "ServiceUnavailable", Message: "Envoy is not configured for this gateway. Tell its operator this request id."},
 }
 
+// executed is the answer in place of one that masks could not be put on. It is
+// one that SDKs do not try again.
+const executed = "The call was executed, and its answer is withheld: it can't be masked as policy says. Don't repeat the call; ask who writes the policies, by this request id."
+
 // ofAnswer is the error of a response's flow: its own are the answer's fault.
 func ofAnswer(err error) error {
 	if errors.Is(err, ErrLength) || errors.Is(err, ErrMessage) {
@@ -40,6 +45,14 @@ func ofAnswer(err error) error {
 
 // reasonOf is what the agent and the record are told of err.
 func reasonOf(err error) refuse.Answer {
+	if errors.Is(err, refuse.ErrGuarded) {
+		return refuse.For(err)
+	}
+	for _, is := range []error{mask.ErrFormat, mask.ErrBound, mask.ErrBlocked} {
+		if errors.Is(err, is) {
+			return refuse.Answer{Rule: "answer-withheld", Status: 403, Code: "ResponseBlocked", Message: executed}
+		}
+	}
 	for is, a := range own {
 		if errors.Is(err, is) {
 			return a

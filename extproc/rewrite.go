@@ -3,6 +3,8 @@ package extproc
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"slices"
+	"strings"
 
 	"github.com/credence-gateway/credence/internal/envoymsg"
 	"github.com/credence-gateway/credence/internal/grant"
@@ -17,12 +19,12 @@ const maxCollected = 16 << 20
 
 // editFlow is the way of a request's body that the grant changes. d describes
 // it as the agent sent it.
-func editFlow(g *grant.Grant, d *digest, length int64) (flow, error) {
+func editFlow(g *grant.Grant, d *digest, length int64, before []stage) (flow, error) {
 	edits, err := rewrite.Decode(g.Edits)
 	if err != nil {
 		return flow{}, err
 	}
-	f := newFlow(length, d, d, &editing{edits: edits, want: g.PayloadHash})
+	f := newFlow(length, d, append(before, &editing{edits: edits, want: g.PayloadHash})...)
 	for _, e := range edits {
 		if f.due >= 0 {
 			f.due += int64(len(e.Put) - e.Cut)
@@ -91,8 +93,9 @@ func (r *renaming) Close() ([][]byte, error) {
 var checksums = []string{"x-amz-crc32", "content-md5", "etag"}
 
 func withoutChecksums(r *wire.Response, m *envoymsg.Mutation) {
-	for _, name := range checksums {
-		if r.Headers.Has(name) {
+	for i := range r.Headers {
+		name := r.Headers[i].Name
+		if slices.Contains(checksums, name) || strings.HasPrefix(name, "x-amz-checksum-") {
 			m.Remove = append(m.Remove, name)
 		}
 	}

@@ -35,44 +35,75 @@ type described interface {
 // requestFlow is the way of the request's body: first it is verified against
 // what the agent signed. Stages that watch it come behind, and see verified
 // bytes as they leave.
-func (c *Config) requestFlow(g *grant.Grant, signed *sigv4.Signed, length int64) (flow, error) {
+func (x *exchange) requestFlow(r *wire.Request, signed *sigv4.Signed, length int64) (flow, error) {
+	g := &x.grant
 	if g.Chunks != (grant.Chunks{}) {
-		r, err := c.resigner(g, signed)
+		resigner, err := x.config.resigner(g, signed)
 		if err != nil {
 			return flow{}, err
 		}
-		return newFlow(length, r, r), nil
+		return newFlow(length, resigner, resigner), nil
 	}
 	d := &digest{sum: sha256.New()}
+	stages := []stage{d}
+	watching, err := x.watchers(r)
+	if err != nil {
+		return flow{}, err
+	}
+	stages = append(stages, watching...)
 	if g.Edits != "" {
-		return editFlow(g, d, length)
+		return editFlow(g, d, length, stages)
 	}
 	if len(g.PayloadHash) == 2*sha256.Size {
 		d.want = g.PayloadHash
 	}
-	return newFlow(length, d, d), nil
+	return newFlow(length, d, stages...), nil
 }
 
-// plainFlow is the way of a response's body that nothing changes.
-func plainFlow(length int64) flow {
+// emptyFlow is the way of a response without a body.
+func (x *exchange) emptyFlow(r *wire.Response) (flow, error) {
 	d := &digest{sum: sha256.New()}
-	return newFlow(length, d, d)
+	var err error
+	if x.told, err = x.keepAnswer(r); err != nil {
+		return flow{}, err
+	}
+	return newFlow(0, d, d), nil
 }
 
 // responseFlow is the way of the response's body. The digest comes behind the
-// stages that change it, for it is of what the agent gets; m is the head's
-// change, from which they take what would not be true any more.
+// stages that change it, for it is of what the agent gets, and so does what
+// keeps it; m is the head's change, from which they take what would not be true
+// any more.
 func (x *exchange) responseFlow(r *wire.Response, length int64, m *envoymsg.Mutation) (flow, error) {
-	if !x.rewrites(r) {
-		return plainFlow(length), nil
+	var stages []stage
+	if x.rewrites(r) {
+		if r.Headers.Has("content-encoding") { // none was asked for
+			return flow{}, ErrAnswer
+		}
+		stages = append(stages, &renaming{operation: x.grant.Operation, origin: x.grant.Origin})
 	}
-	if r.Headers.Has("content-encoding") { // none was asked for
-		return flow{}, ErrAnswer
+	if x.masks() {
+		masking, err := x.maskBody(r)
+		if err != nil {
+			return flow{}, err
+		}
+		stages = append(stages, masking)
 	}
-	withoutChecksums(r, m)
+	changed := len(stages) > 0
 	d := &digest{sum: sha256.New()}
-	f := newFlow(length, d, &renaming{operation: x.grant.Operation, origin: x.grant.Origin}, d)
-	f.due, f.holds = -1, true
+	stages = append(stages, d)
+	var err error
+	if x.told, err = x.keepAnswer(r); err != nil {
+		return flow{}, err
+	}
+	if x.told != nil {
+		stages = append(stages, x.told)
+	}
+	f := newFlow(length, d, stages...)
+	if changed {
+		withoutChecksums(r, m)
+		f.due, f.holds = -1, true
+	}
 	return f, nil
 }
 

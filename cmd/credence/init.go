@@ -11,6 +11,7 @@ import (
 	"text/template"
 	"time"
 
+	"filippo.io/age"
 	"github.com/spf13/cobra"
 
 	"github.com/credence-gateway/credence/internal/ca"
@@ -27,6 +28,8 @@ type setup struct {
 	Emulator string
 	Issuer   string
 	Audience string
+
+	Recipient string // who can read recordings
 }
 
 func newInit() *cobra.Command {
@@ -62,6 +65,13 @@ func initialise(c *cobra.Command, path string, s setup) error {
 		return usageError{err}
 	}
 	dir := filepath.Dir(path)
+	if _, err := os.Lstat(path); err == nil {
+		return existsAlready(path)
+	}
+	var err error
+	if s.Recipient, err = createIdentity(identityFile(dir)); err != nil {
+		return err
+	}
 	text, err := s.render()
 	if err != nil {
 		return err
@@ -138,6 +148,9 @@ connections: # where calls go
 roles: # what a session may be opened for
   - {name: agent, connection: {{if .Emulator}}local{{else}}aws{{end}}, arn: "{{.RoleARN}}"}
 policies: ./policies
+recording: # what calls say is kept, encrypted; the key file is the auditors'
+  recipients: [{{.Recipient}}]
+  identity: .credence/recordings.key
 `))
 
 // alias is the issuer's name in policies.
@@ -159,11 +172,15 @@ func (s setup) render() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+func existsAlready(path string) error {
+	return fmt.Errorf("%s exists already: remove it first, or work in another folder", path)
+}
+
 // writeNew writes a file that must not exist yet.
 func writeNew(path string, text []byte) error {
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s exists already: remove it first, or work in another folder", path)
+		return existsAlready(path)
 	}
 	if err != nil {
 		return err
@@ -184,4 +201,43 @@ next: credence up%s
 then: credence run -- aws s3 ls
 `, path, dev)
 	return err
+}
+
+// createIdentity makes the key that opens this gateway's recordings and returns
+// its public half.
+func createIdentity(file string) (string, error) {
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		return "", err
+	}
+	if err := os.MkdirAll(filepath.Dir(file), 0o700); err != nil {
+		return "", err
+	}
+	f, err := os.OpenFile(file, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if errors.Is(err, fs.ErrExist) {
+		return publicHalf(file)
+	}
+	if err != nil {
+		return "", err
+	}
+	_, err = fmt.Fprintf(f, "# opens what the gateway records; keep it where auditors are and the gateway is not\n# public key: %s\n%s\n", id.Recipient(), id)
+	return id.Recipient().String(), errors.Join(err, f.Sync(), f.Close())
+}
+
+// publicHalf reads the key that an earlier init has made.
+func publicHalf(file string) (string, error) {
+	list, err := readIdentities(file)
+	if err != nil {
+		return "", err
+	}
+	id, ok := list[0].(*age.X25519Identity)
+	if !ok {
+		return "", fmt.Errorf("%s holds another kind of key than credence makes: move it away", file)
+	}
+	return id.Recipient().String(), nil
+}
+
+// identityFile is where `init` puts the key that opens recordings.
+func identityFile(dir string) string {
+	return filepath.Join(dir, config.DefaultState, "recordings.key")
 }

@@ -25,7 +25,9 @@ import (
 	"github.com/credence-gateway/credence/internal/grant"
 	"github.com/credence-gateway/credence/internal/identity"
 	"github.com/credence-gateway/credence/internal/login"
+	"github.com/credence-gateway/credence/internal/masks"
 	"github.com/credence-gateway/credence/internal/mint"
+	"github.com/credence-gateway/credence/internal/recorder"
 	"github.com/credence-gateway/credence/internal/replay"
 	"github.com/credence-gateway/credence/internal/secret"
 	"github.com/credence-gateway/credence/internal/session"
@@ -43,6 +45,10 @@ type unit struct {
 	catalog   *awsapi.Catalog
 	directory *awsapi.Directory
 	engine    *policies.Engine
+	ring      *secret.Ring
+	masks     *masks.Masks
+	tokens    *masks.TokenMaker
+	recorder  *recorder.Recorder // nil: what calls say is not recorded
 	keeper    *session.Keeper
 	mint      *mint.Mint
 	grants    *grant.Grants
@@ -67,7 +73,7 @@ func newUnit(cfg *config.Config, log zerolog.Logger, sockets string, dev bool) (
 		}
 	}
 	steps := []func() error{
-		u.openLog, u.openBodies, u.openConsole, u.openCatalog, u.openPolicies, u.openSessions, u.openMint, u.openGate, u.openProc, u.openLogin,
+		u.openLog, u.openBodies, u.openConsole, u.openCatalog, u.openSessions, u.openMasks, u.openPolicies, u.openMint, u.openGate, u.openProc, u.openLogin,
 		func() error { return u.openXDS(sockets) },
 		u.recordConfig,
 	}
@@ -127,7 +133,7 @@ func partition(region string) string {
 }
 
 func (u *unit) openPolicies() (err error) {
-	u.engine, err = policies.New(policies.Config{Dir: u.cfg.Policies, Catalog: u.catalog, OnLoad: u.onPolicies})
+	u.engine, err = policies.New(policies.Config{Dir: u.cfg.Policies, Catalog: u.catalog, MaskSets: maskSets(u.cfg), OnLoad: u.onPolicies})
 	return err
 }
 
@@ -152,11 +158,11 @@ func (u *unit) record(e *audit.Event) {
 }
 
 func (u *unit) openSessions() error {
-	ring, err := secret.OpenRing(keyDir(u.cfg))
-	if err != nil {
+	var err error
+	if u.ring, err = secret.OpenRing(keyDir(u.cfg)); err != nil {
 		return err
 	}
-	u.keeper, err = session.New(session.Config{Ring: ring})
+	u.keeper, err = session.New(session.Config{Ring: u.ring})
 	return err
 }
 
@@ -198,7 +204,7 @@ func (u *unit) openGate() error {
 	u.gate, err = extauthz.New(extauthz.Config{
 		Open: u.keeper.Open, Catalog: u.catalog, Role: u.role, Upstream: u.directory.Upstream, Decide: u.engine.Decide,
 		Confirm: u.mint.Confirm, Append: u.log.Append, Give: u.grants.Give, Keys: u.keys,
-		PublicURL: u.cfg.PublicURL, Hosts: hosts(u.cfg),
+		PublicURL: u.cfg.PublicURL, Hosts: hosts(u.cfg), Masks: u.masks, Tokens: u.tokens, Recorder: u.recorder,
 		Fault: func(err error) { u.zlog.Error().Err(err).Msg("a call was refused by a fault") },
 	})
 	if err != nil {
@@ -237,7 +243,7 @@ func (u *unit) role(name string) (extauthz.RoleInfo, bool) {
 func (u *unit) openProc() (err error) {
 	u.proc, err = extproc.New(extproc.Config{
 		Redeem: u.grants.Redeem, Credentials: u.mint.Lookup, Secret: u.keeper.Secret, Append: u.log.Append,
-		Signer: sigv4.NewSigner(sigv4.SignerConfig{Keys: u.keys}),
+		Signer: sigv4.NewSigner(sigv4.SignerConfig{Keys: u.keys}), Masks: u.masks, Tokens: u.tokens, Recorder: u.recorder,
 	})
 	return err
 }

@@ -26,7 +26,7 @@ func (s *show) whatIf(ctx context.Context, session string) error {
 	if err != nil {
 		return err
 	}
-	engine, err := policies.New(policies.Config{Dir: s.f.whatIf, Catalog: catalog})
+	engine, err := policies.New(policies.Config{Dir: s.f.whatIf, Catalog: catalog, MaskSets: maskSets(s.cfg)})
 	if err != nil {
 		return fmt.Errorf("the policies are not good:\n%w", err)
 	}

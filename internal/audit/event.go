@@ -48,7 +48,7 @@ type Event struct {
 	Response      *Message          // response: call.end
 	Error         string            // errorCode, as the agent was told
 	Message       string            // errorMessage, as the agent was told
-	Outcome       string            // outcome: call.end: "complete", "refused", "aborted", "failed"
+	Outcome       string            // outcome: call.end: "complete", "refused", "aborted", "failed", "withheld"
 	Count         int64             // count: refused.summary
 	Rule          string            // rule: name of the rule that refused
 	Shred         *Shred            // shred: body.shred

@@ -33,6 +33,10 @@ type Grant struct {
 	BodySeen    bool   // ext_authz read the whole body, and PayloadHash is its digest
 	BodyLength  int64  // declared content-length; -1 when chunked
 	Record      string // "meta" or "full"
+	Keep        string // what the exchange records beside the log: "q" the request's body, "r" the answer, "qr" both
+	Account     string // of the role: the scope of tokens in the answer
+	Masks       string // masks.Plan of the answer; "" leaves it alone
+	Watch       string // masks.Watch of the request's body; "" leaves it alone
 	Edits       string // rewrite.Encode: what changes the request's body into the one that PayloadHash is of
 	Origin      string // rewrite: the agent's name for the gateway, to put into the answer; "" leaves the answer alone
 	PathPrefix  string // "/bucket", which the agent named in its Host, to stand before the target; "" when the path says all

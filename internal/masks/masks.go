@@ -144,11 +144,11 @@ func (m *Masks) Plan(c Call, sets []string) (string, error) {
 		switch name {
 		case None:
 		case Keys:
-			if !c.Object {
+			if !c.Object && !m.exempt(c) {
 				plan = append(plan, name)
 			}
 		case Secrets, PII, Tokens:
-			if !c.Object || !m.exempt(c) {
+			if !m.exempt(c) {
 				plan = append(plan, name)
 			}
 		default:
@@ -168,7 +168,7 @@ func (m *Masks) chosen(set string, c Call) []string {
 	for i, r := range m.cfg.Sets[set] {
 		switch {
 		case r.At != "" && !r.at(c.Service, c.Operation):
-		case r.At == "" && c.Object && m.exempt(c):
+		case r.At == "" && m.exempt(c):
 		case r.Resource != "" && !slices.ContainsFunc(c.Resources, func(arn string) bool { return like(r.Resource, arn) }):
 		default:
 			list = append(list, set+"#"+strconv.Itoa(i))

@@ -7,10 +7,9 @@ import (
 	"github.com/credence-gateway/credence/internal/mask"
 )
 
-// Requests returns what a request of these sets must not hold: the detectors
-// that say "requests", each with the action block. It is nil when there are
-// none.
-func (m *Masks) Requests(c Call, sets []string) (*mask.Mask, error) {
+// Watch says which detectors a request of these sets must not meet: those that
+// say "requests"; "" when there are none.
+func (m *Masks) Watch(c Call, sets []string) string {
 	var rules []string
 	for _, set := range slices.Compact(slices.Sorted(slices.Values(sets))) {
 		for _, name := range m.chosen(set, c) {
@@ -19,10 +18,13 @@ func (m *Masks) Requests(c Call, sets []string) (*mask.Mask, error) {
 			}
 		}
 	}
-	if len(rules) == 0 {
-		return nil, nil
-	}
-	return m.once("requests/"+strings.Join(rules, ","), func() (*mask.Mask, error) { return m.blocking(rules) })
+	return strings.Join(rules, ",")
+}
+
+// Guard returns the compiled detectors of what Watch gave, each with the action
+// block.
+func (m *Masks) Guard(watch string) (*mask.Mask, error) {
+	return m.once("requests/"+watch, func() (*mask.Mask, error) { return m.blocking(strings.Split(watch, ",")) })
 }
 
 func (m *Masks) blocking(rules []string) (*mask.Mask, error) {

@@ -33,7 +33,7 @@ type Entry struct {
 	Rule       string     `json:"rule,omitempty"`
 	Error      string     `json:"error,omitempty"`
 	Message    string     `json:"message,omitempty"`
-	Outcome    string     `json:"outcome,omitempty"` // "complete", "refused", "aborted", "failed", "unknown"
+	Outcome    string     `json:"outcome,omitempty"` // "complete", "refused", "aborted", "failed", "withheld", "unknown"
 	Status     int        `json:"status,omitempty"`  // of AWS's answer
 	Peer       string     `json:"peer,omitempty"`
 	Count      int64      `json:"count,omitempty"`

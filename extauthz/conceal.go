@@ -1,0 +1,177 @@
+package extauthz
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+
+	"github.com/credence-gateway/credence/internal/awsapi"
+	"github.com/credence-gateway/credence/internal/mask"
+	"github.com/credence-gateway/credence/internal/masks"
+	"github.com/credence-gateway/credence/internal/refuse"
+	"github.com/credence-gateway/credence/internal/rewrite"
+)
+
+// conceal says which masks the answer will be under, and looks into the request:
+// what may not be sent refuses it, and tokens become their values.
+func (c *call) conceal(context.Context) error {
+	if c.cfg.Masks == nil {
+		return nil
+	}
+	about := masks.Call{
+		Service: c.aws.Service, Operation: c.aws.Operation, Protocol: string(c.aws.Protocol), Object: c.object(c.aws.StreamsOutput), Resources: arns(c.aws.Actions),
+	}
+	var err error
+	if c.masks, err = c.cfg.Masks.Plan(about, c.decision.Masks); err != nil {
+		return err
+	}
+	if c.masks != "" && about.Object && c.partial() {
+		return refuse.ErrMaskedPart
+	}
+	about.Object = c.object(c.aws.StreamsInput)
+	if c.watch = c.cfg.Masks.Watch(about, c.decision.Masks); c.watch != "" {
+		if err := c.guard(); err != nil {
+			return err
+		}
+	}
+	return c.unmask()
+}
+
+// object reports whether a streamed member is an object's bytes. HeadObject
+// tells of one.
+func (c *call) object(streams bool) bool {
+	return streams || c.aws.Service == "s3" && c.aws.Operation == "HeadObject"
+}
+
+func arns(actions []awsapi.Action) []string {
+	var list []string
+	for i := range actions {
+		for _, r := range actions[i].Resources {
+			list = append(list, r.ARN)
+		}
+	}
+	return list
+}
+
+// partial reports whether a part of an object is asked for, or its form changed.
+func (c *call) partial() bool {
+	if c.r.Headers.Has("range") || c.aws.Operation == "SelectObjectContent" {
+		return true
+	}
+	q, err := url.ParseQuery(c.r.RawQuery())
+	return err != nil || q.Has("partNumber") || q.Has("response-content-type") || q.Has("response-content-encoding")
+}
+
+// guard looks into a body that was read; one that streams is looked into by the
+// exchange, unless it comes in chunks.
+func (c *call) guard() error {
+	if c.chunks.Form != "" {
+		return refuse.ErrGuardedChunks
+	}
+	if !c.body.Seen {
+		return nil
+	}
+	c.watch = ""
+	block, err := c.cfg.Masks.Guard(c.cfg.Masks.Watch(masks.Call{Service: c.aws.Service, Operation: c.aws.Operation, Resources: arns(c.aws.Actions)}, c.decision.Masks))
+	if err != nil || len(c.body.Bytes) == 0 {
+		return err
+	}
+	s, err := masks.Stream(block, masks.Answer{
+		Type: c.r.Headers.Value("content-type"), Encoding: c.r.Headers.Value("content-encoding"), Service: c.aws.Service, Start: c.body.Bytes,
+	})
+	if err == nil {
+		_, err = s.Append(nil, c.body.Bytes)
+	}
+	if err == nil {
+		_, err = s.Finish(nil)
+	}
+	return guarded(err)
+}
+
+// guarded is what the agent is told of what a guard found, or could not read.
+func guarded(err error) error {
+	if errors.Is(err, mask.ErrBlocked) || errors.Is(err, mask.ErrFormat) || errors.Is(err, mask.ErrBound) {
+		return fmt.Errorf("%w: %w", refuse.ErrGuarded, err)
+	}
+	return err
+}
+
+// unmask puts values in the place of tokens, where policy says so. Tokens of a
+// body that was not read stay what they are.
+func (c *call) unmask() error {
+	tokens, err := c.cfg.Tokens.Open(c.tokenScope(), c.body.Bytes)
+	if err != nil {
+		return fmt.Errorf("%w: %w", refuse.ErrUnmask, err)
+	}
+	if len(tokens) == 0 {
+		return nil
+	}
+	if c.edits != "" {
+		return refuse.ErrUnmask // its queue's name is replaced already
+	}
+	edits := make([]rewrite.Edit, 0, len(tokens))
+	for _, t := range tokens {
+		value, err := c.written(t.Value.Reveal())
+		if err != nil {
+			return err
+		}
+		if !c.mayUnmask(t.Source) {
+			return refuse.ErrUnmask
+		}
+		edits = append(edits, rewrite.Edit{At: t.From, Cut: t.To - t.From, Put: value})
+	}
+	body, err := rewrite.Apply(c.body.Bytes, edits)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(body)
+	c.edits, c.payload = rewrite.Encode(edits), hex.EncodeToString(sum[:])
+	return nil
+}
+
+func (c *call) tokenScope() masks.Scope {
+	return masks.Scope{Session: c.session.ID, Account: c.role.Account}
+}
+
+func (c *call) mayUnmask(source string) bool {
+	for _, u := range c.decision.Unmask {
+		if u.From == source {
+			return true
+		}
+	}
+	return false
+}
+
+// written is a value as the request's protocol writes it inside a text.
+func (c *call) written(value string) (string, error) {
+	media := c.r.Headers.Value("content-type")
+	switch {
+	case strings.Contains(media, "json"):
+		text, err := json.Marshal(value)
+		return string(text[1 : len(text)-1]), err
+	case strings.HasPrefix(media, "application/x-www-form-urlencoded"):
+		return strings.ReplaceAll(url.QueryEscape(value), "+", "%20"), nil
+	}
+	return "", refuse.ErrUnmask
+}
+
+// keeps says what the exchange records: bodies that the gate did not read, and
+// answers. Objects are kept where a permit says so by name.
+func (c *call) keeps() string {
+	if c.cfg.Recorder == nil || !c.full() {
+		return ""
+	}
+	keep := ""
+	if !c.body.Seen && c.chunks.Form == "" && (!c.aws.StreamsInput || c.named()) {
+		keep += "q"
+	}
+	if !c.aws.StreamsOutput || c.named() {
+		keep += "r"
+	}
+	return keep
+}

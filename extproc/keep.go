@@ -1,0 +1,125 @@
+package extproc
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/internal/mask"
+	"github.com/credence-gateway/credence/internal/masks"
+	"github.com/credence-gateway/credence/internal/recorder"
+	"github.com/credence-gateway/credence/internal/refuse"
+	"github.com/credence-gateway/credence/internal/sigv4"
+	"github.com/credence-gateway/credence/internal/wire"
+)
+
+// keeping is the stage that records what passes.
+type keeping struct {
+	*recorder.Recording
+	out [1][]byte
+}
+
+func (k *keeping) Write(piece []byte) ([][]byte, error) {
+	k.Recording.Write(piece)
+	k.out[0] = piece
+	return k.out[:], nil
+}
+
+func (k *keeping) Close() ([][]byte, error) { return nil, nil }
+
+// finished ends a recording, for the leaf; nil when there is none.
+func (k *keeping) finished() *audit.Recording {
+	if k == nil {
+		return nil
+	}
+	return k.Finish()
+}
+
+// durable waits for a recording that was finished.
+func (k *keeping) durable(ctx context.Context) error {
+	if k == nil {
+		return nil
+	}
+	if err := k.Durable(ctx); err != nil {
+		return fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	return nil
+}
+
+func (x *exchange) call() recorder.Call {
+	return recorder.Call{Session: x.grant.Session, ID: x.grant.CallID, Service: x.grant.Service, Operation: x.grant.Operation, Protocol: x.grant.Protocol}
+}
+
+// keepAnswer begins the recording of an answer, when the grant says so.
+func (x *exchange) keepAnswer(r *wire.Response) (*keeping, error) {
+	if !strings.Contains(x.grant.Keep, "r") {
+		return nil, nil
+	}
+	kept, err := x.config.Recorder.Response(x.call(), r)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrRecord, err)
+	}
+	return &keeping{Recording: kept}, nil
+}
+
+// watchers are the stages that a request's body passes unchanged: what must not
+// be sent ends it, and it is recorded.
+func (x *exchange) watchers(r *wire.Request) ([]stage, error) {
+	var list []stage
+	if x.grant.Watch != "" {
+		block, err := x.config.Masks.Guard(x.grant.Watch)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, &guarding{mask: block, about: masks.Answer{Type: r.Headers.Value("content-type"), Encoding: r.Headers.Value("content-encoding"), Service: x.grant.Service}})
+	}
+	if strings.Contains(x.grant.Keep, "q") {
+		plain, err := sigv4.Plain(r)
+		if err != nil {
+			return nil, err
+		}
+		kept, err := x.config.Recorder.Request(x.call(), &plain, plain.Target)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrRecord, err)
+		}
+		x.asked = &keeping{Recording: kept}
+		list = append(list, x.asked)
+	}
+	return list, nil
+}
+
+// guarding looks into a request's body. The last piece of the body leaves when
+// all of it was looked into.
+type guarding struct {
+	mask   *mask.Mask
+	about  masks.Answer
+	stream mask.Stream
+	seen   []byte
+	out    [1][]byte
+}
+
+func (g *guarding) Write(piece []byte) ([][]byte, error) {
+	var err error
+	if g.stream == nil {
+		g.about.Start = piece
+		if g.stream, err = masks.Stream(g.mask, g.about); err != nil {
+			return nil, fmt.Errorf("%w: %w", refuse.ErrGuarded, err)
+		}
+	}
+	if g.seen, err = g.stream.Append(g.seen[:0], piece); err != nil {
+		return nil, fmt.Errorf("%w: %w", refuse.ErrGuarded, err)
+	}
+	g.out[0] = piece
+	return g.out[:], nil
+}
+
+func (g *guarding) Close() ([][]byte, error) {
+	if g.stream == nil {
+		return nil, nil
+	}
+	if _, err := g.stream.Finish(g.seen[:0]); err != nil {
+		return nil, fmt.Errorf("%w: %w", refuse.ErrGuarded, err)
+	}
+	return nil, nil
+}
