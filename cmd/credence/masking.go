@@ -2,8 +2,6 @@ package main
 
 import (
 	"encoding/hex"
-	"slices"
-	"strings"
 
 	"github.com/credence-gateway/credence/internal/awsapi"
 	"github.com/credence-gateway/credence/internal/config"
@@ -46,46 +44,18 @@ func newMasks(cfg *config.Config, catalog *awsapi.Catalog, key secret.Secret) (*
 		}
 	}
 	return masks.New(masks.Config{
-		Sensitive:      sensitive(catalog, func(o *awsapi.Operation) []string { return o.SensitiveOutput }),
-		SensitiveInput: sensitive(catalog, func(o *awsapi.Operation) []string { return o.SensitiveInput }),
-		Sets:           sets, Exempt: cfg.Masking.Exempt, Key: key,
+		Sensitive: sensitive(catalog.SensitiveOut), SensitiveInput: sensitive(catalog.SensitiveIn), Sets: sets, Exempt: cfg.Masking.Exempt, Key: key,
 	})
 }
 
-// sensitive are the model's sensitive members of an operation by their names,
-// wherever they stand: names hardly differ between protocols but in case, which
-// masks don't look at, while the structures around them do. Where the catalog
-// has too many paths to list, the names of all of the service's stand for them.
-func sensitive(catalog *awsapi.Catalog, of func(*awsapi.Operation) []string) func(service, operation, protocol string) []string {
-	const most = 200 // paths that the catalog lists of an operation
-	return func(service, operation, _ string) []string {
-		op, err := catalog.Operation(awsapi.OperationID{Service: service, Operation: operation})
+// sensitive asks the catalog for paths. An operation that it does not know was
+// refused before anybody asks.
+func sensitive(of func(awsapi.OperationID, awsapi.Protocol) ([]string, error)) func(service, operation, protocol string) []string {
+	return func(service, operation, protocol string) []string {
+		paths, err := of(awsapi.OperationID{Service: service, Operation: operation}, awsapi.Protocol(protocol))
 		if err != nil {
-			return nil
+			return []string{"{}"} // all of it
 		}
-		paths := of(&op)
-		if len(paths) >= most {
-			all, err := catalog.Operations(service)
-			if err != nil {
-				return anywhere(paths)
-			}
-			for i := range all {
-				paths = append(paths, of(&all[i])...)
-			}
-		}
-		return anywhere(paths)
+		return paths
 	}
-}
-
-// anywhere are the last names of paths, at any depth.
-func anywhere(paths []string) []string {
-	var list []string
-	for _, p := range paths {
-		name := strings.TrimRight(p[strings.LastIndexByte(p, '.')+1:], "[]{}")
-		if name != "" {
-			list = append(list, "**."+name)
-		}
-	}
-	slices.Sort(list)
-	return slices.Compact(list)
 }
