@@ -33,6 +33,7 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/netip"
 	"time"
 
 	"github.com/credence-gateway/credence/internal/audit"
@@ -161,6 +162,10 @@ func New(c Config) (*Gate, error) {
 
 // Close writes what was counted and ends the gate's goroutine.
 func (g *Gate) Close() error { return g.refusals.close() }
+
+// Stranger counts a refusal that login made of somebody who proved nothing,
+// beside the gate's own.
+func (g *Gate) Stranger(peer netip.Addr, rule string) { g.refusals.stranger(rule, peer) }
 
 // Admission is the outcome of Admit: either a grant with its destination, or a
 // refusal. The zero value is neither and must not be forwarded.

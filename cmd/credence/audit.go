@@ -19,7 +19,6 @@ func newAudit() *cobra.Command {
 		Use:     "audit",
 		Short:   "Read, verify, prove and export the log of record",
 		Example: "  credence audit tail -o json\n  credence audit verify",
-		Args:    cobra.NoArgs,
 	}
 	c.AddCommand(newAuditTail(), newAuditSearch(), newAuditVerify(), newAuditProof(), newAuditExport(), newAuditRotateKey())
 	return c

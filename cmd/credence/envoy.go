@@ -14,7 +14,6 @@ func newEnvoy() *cobra.Command {
 		Use:     "envoy",
 		Short:   "What an Envoy needs that credence does not start",
 		Example: "  credence envoy bootstrap --sockets /run/credence > envoy.yaml",
-		Args:    cobra.NoArgs,
 	}
 	c.AddCommand(newEnvoyBootstrap())
 	return c

@@ -2,7 +2,8 @@
 // AWS key: Envoy carries the traffic, credence decides and acts on it.
 //
 // One binary, one file per verb. Exit codes: 0 done, 1 failed, 2 used wrongly;
-// `run` exits with its command's own code.
+// `run` exits with its command's own code. A failure is one sentence on
+// standard error, with what to do about it.
 package main
 
 import (
@@ -14,6 +15,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/credence-gateway/credence/internal/nearest"
 )
 
 func main() {
@@ -54,19 +57,56 @@ func newRoot() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "credence",
 		Short: "Agents use AWS through Envoy without ever holding an AWS key",
+		Long: `Agents use AWS through Envoy without ever holding an AWS key.
+
+Exit codes: 0 done, 1 failed, 2 used wrongly; "run" exits with its command's.`,
 		Example: `  credence init --emulator http://127.0.0.1:5000
   credence up --dev &
   credence run -- aws s3 ls`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 	}
 	root.PersistentFlags().StringP("config", "c", "credence.yaml", "configuration file")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w: see `%s --help`", err, c.CommandPath())}
 	})
 	root.AddCommand(newInit(), newUp(), newServe(), newRun(), newEnv(), newCA(), newAudit(), newReplay(), newSessions(), newPolicy(), newEnvoy(), newVersion())
+	strict(root)
 	return root
+}
+
+// strict makes arguments that c or a command below it does not take, and verbs
+// that they do not have, wrong usage. An exit code of its own stays.
+func strict(c *cobra.Command) {
+	if c.HasSubCommands() && c.RunE == nil {
+		c.Args, c.RunE = cobra.ArbitraryArgs, verbless
+	}
+	if takes := c.Args; takes != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			err := takes(c, args)
+			if err == nil || errors.As(err, new(exitError)) {
+				return err
+			}
+			return usageError{fmt.Errorf("%w: see `%s --help`", err, c.CommandPath())}
+		}
+	}
+	for _, sub := range c.Commands() {
+		strict(sub)
+	}
+}
+
+// verbless runs a command that does nothing without a verb.
+func verbless(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return c.Help()
+	}
+	var verbs []string
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			verbs = append(verbs, sub.Name())
+		}
+	}
+	return usageError{fmt.Errorf("`%s` has no verb %q%s", c.CommandPath(), args[0], nearest.Hint(args[0], verbs))}
 }
 
 // configPath returns the --config flag's value.

@@ -17,7 +17,6 @@ func newPolicy() *cobra.Command {
 		Use:     "policy",
 		Short:   "Check policies before they decide",
 		Example: "  credence policy check policies",
-		Args:    cobra.NoArgs,
 	}
 	c.AddCommand(newPolicyCheck())
 	return c
@@ -38,7 +37,7 @@ func newPolicyCheck() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("the policies are not good:\n%w", err)
 			}
-			_, err = fmt.Fprintf(c.OutOrStdout(), "%d policies are good\n", n)
+			_, err = fmt.Fprintf(c.OutOrStdout(), "policies: %d, all good\n", n)
 			return err
 		},
 	}

@@ -30,7 +30,12 @@ the gateway and at the agent's OIDC token; AWS keys and profiles of the caller
 are taken out of it. The exit code is the command's own.`,
 		Example: `  credence run -- aws s3 ls
   credence run --role reader --token-file agent.jwt -- python agent.py`,
-		Args: cobra.MinimumNArgs(1),
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return errors.New("name the command to run behind --")
+			}
+			return nil
+		},
 		RunE: func(c *cobra.Command, args []string) error {
 			return runAgent(c.Context(), configPath(c), a, args)
 		},

@@ -266,6 +266,11 @@ func (u *unit) openLogin() error {
 			_, err := u.log.Append(ctx, e)
 			return err
 		},
+		Refused: func(peer netip.Addr, rule string, why error) {
+			u.zlog.Debug().Err(why).Str("rule", rule).Stringer("peer", peer).Msg("a login was refused")
+			u.gate.Stranger(peer, rule)
+		},
+		Fault: func(err error) { u.zlog.Error().Err(err).Msg("a login failed") },
 	})
 	u.login = h
 	return err

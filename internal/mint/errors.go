@@ -42,7 +42,7 @@ type Error struct {
 // which may quote identifiers that are not the agent's to see.
 func (e *Error) Error() string {
 	if e.Code == "" {
-		return fmt.Sprintf("%v (role %s)", e.Kind, e.Role)
+		return fmt.Sprintf("%v (role %s): no answer: check that the connection's endpoint can be reached", e.Kind, e.Role)
 	}
 	return fmt.Sprintf("%v (role %s): %s", e.Kind, e.Role, e.Code)
 }
