@@ -25,7 +25,7 @@ var levels = map[string]int{
 	"internal/ca":      1,
 	"internal/rewrite": 2,
 	"internal/refuse":  3, "internal/console": 3, "internal/recorder": 3,
-	"extauthz":         4, "extproc": 4, "xds": 4, "envoy": 4,
+	"extauthz": 4, "extproc": 4, "xds": 4, "envoy": 4,
 	"cmd/credence": 5, "test": 5,
 }
 
