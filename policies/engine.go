@@ -108,8 +108,15 @@ func (e *Engine) MayOpen(p identity.Principal, role, account string, source neti
 // Hash is the SHA-256 of the set in force.
 func (e *Engine) Hash() string { return e.current.Load().hash }
 
-// Schema returns the generated schema in Cedar's schema language.
-func (e *Engine) Schema() []byte { return text(e.model.whole()) }
+// Schema returns the schema that is generated from a catalog, in Cedar's schema
+// language.
+func Schema(c Catalog) ([]byte, error) {
+	m, err := newModel(c)
+	if err != nil {
+		return nil, err
+	}
+	return text(m.whole()), nil
+}
 
 // Check reads a folder as New would and returns how many policies it holds, or
 // everything that is wrong with it.

@@ -18,8 +18,21 @@ func newPolicy() *cobra.Command {
 		Short:   "Check policies before they decide",
 		Example: "  credence policy check policies",
 	}
-	c.AddCommand(newPolicyCheck())
+	c.AddCommand(newPolicyCheck(), newPolicyTest(), newPolicyExplain(), newPolicyWhoCan(), newPolicyConvert(), newPolicySchema())
 	return c
+}
+
+// openSet loads a folder of policies.
+func openSet(dir string) (e *policies.Engine, count int, err error) {
+	catalog, err := awsapi.Load()
+	if err != nil {
+		return nil, 0, err
+	}
+	e, err = policies.New(policies.Config{Dir: dir, Catalog: catalog, OnLoad: func(_ string, n int, _ error) { count = n }})
+	if err != nil {
+		return nil, 0, fmt.Errorf("the policies are not good:\n%w", err)
+	}
+	return e, count, nil
 }
 
 func newPolicyCheck() *cobra.Command {
@@ -29,13 +42,12 @@ func newPolicyCheck() *cobra.Command {
 		Example: "  credence policy check policies",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			catalog, err := awsapi.Load()
+			e, n, err := openSet(args[0])
 			if err != nil {
 				return err
 			}
-			n, err := policies.Check(args[0], catalog)
-			if err != nil {
-				return fmt.Errorf("the policies are not good:\n%w", err)
+			for _, w := range e.Warnings() {
+				fmt.Fprintln(c.OutOrStdout(), "warning:", w)
 			}
 			_, err = fmt.Fprintf(c.OutOrStdout(), "policies: %d, all good\n", n)
 			return err
