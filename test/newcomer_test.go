@@ -136,6 +136,9 @@ func readme(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	commands, err := block(args[0])
 	ts.Check(err)
+	if lines := strings.Count(strings.TrimSpace(commands), "\n") + 1; args[0] == "first minutes" && lines > 6 {
+		ts.Fatalf("the README needs %d commands; six are promised", lines)
+	}
 	script := "set -eo pipefail\ntrap 'kill $(jobs -p); wait' EXIT\n" + commands + strings.Join(args[1:], " ") + "\n"
 	argv := own(script)
 	ts.Check(ts.Exec(argv[0], argv[1:]...))

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/credence-gateway/credence/internal/awsapi"
+	"github.com/credence-gateway/credence/internal/config"
 	"github.com/credence-gateway/credence/policies"
 )
 
@@ -22,13 +23,18 @@ func newPolicy() *cobra.Command {
 	return c
 }
 
-// openSet loads a folder of policies.
-func openSet(dir string) (e *policies.Engine, count int, err error) {
+// openSet loads a folder of policies. Masks are those of the configuration where
+// there is one, and credence's own.
+func openSet(c *cobra.Command, dir string) (e *policies.Engine, count int, err error) {
 	catalog, err := awsapi.Load()
 	if err != nil {
 		return nil, 0, err
 	}
-	e, err = policies.New(policies.Config{Dir: dir, Catalog: catalog, OnLoad: func(_ string, n int, _ error) { count = n }})
+	cfg, err := config.Load(configPath(c))
+	if err != nil {
+		cfg = &config.Config{}
+	}
+	e, err = policies.New(policies.Config{Dir: dir, Catalog: catalog, MaskSets: maskSets(cfg), OnLoad: func(_ string, n int, _ error) { count = n }})
 	if err != nil {
 		return nil, 0, fmt.Errorf("the policies are not good:\n%w", err)
 	}
@@ -42,7 +48,7 @@ func newPolicyCheck() *cobra.Command {
 		Example: "  credence policy check policies",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			e, n, err := openSet(args[0])
+			e, n, err := openSet(c, args[0])
 			if err != nil {
 				return err
 			}

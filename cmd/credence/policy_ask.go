@@ -29,7 +29,7 @@ what the policies must say to it:
 		Example: "  credence policy test policies",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
-			e, _, err := openSet(args[0])
+			e, _, err := openSet(c, args[0])
 			if err != nil {
 				return err
 			}
@@ -78,7 +78,7 @@ describes the call as the cases of policy test do, or - for standard input:
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
 			}
-			e, _, err := openSet(dir)
+			e, _, err := openSet(c, dir)
 			if err != nil {
 				return err
 			}
@@ -133,7 +133,7 @@ func newPolicyWhoCan() *cobra.Command {
 		Example: "  credence policy who-can s3:GetObject arn:aws:s3:::reports/2026/q1.csv",
 		Args:    cobra.ExactArgs(2),
 		RunE: func(c *cobra.Command, args []string) error {
-			e, _, err := openSet(dir)
+			e, _, err := openSet(c, dir)
 			if err != nil {
 				return err
 			}

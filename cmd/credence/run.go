@@ -17,11 +17,13 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// patience is how long `run` waits for a gateway that is still starting.
+// patience is how long `run` waits by default for a gateway that is still
+// starting.
 const patience = 30 * time.Second
 
 func newRun() *cobra.Command {
 	var a agentFlags
+	var long time.Duration
 	c := &cobra.Command{
 		Use:   "run [flags] -- COMMAND [ARG ...]",
 		Short: "Run a command as an agent: its AWS calls go through the gateway",
@@ -37,16 +39,17 @@ are taken out of it. The exit code is the command's own.`,
 			return nil
 		},
 		RunE: func(c *cobra.Command, args []string) error {
-			return runAgent(c.Context(), configPath(c), a, args)
+			return runAgent(c.Context(), configPath(c), a, long, args)
 		},
 	}
 	a.add(c)
+	c.Flags().DurationVar(&long, "wait", patience, "how long to wait for a gateway that is still starting")
 	c.Flags().SetInterspersed(false)
 	return c
 }
 
-func runAgent(ctx context.Context, path string, a agentFlags, args []string) error {
-	cfgURL, env, err := agentEnvironment(ctx, path, a)
+func runAgent(ctx context.Context, path string, a agentFlags, long time.Duration, args []string) error {
+	cfgURL, env, err := agentEnvironment(ctx, path, a, long)
 	if err != nil {
 		return err
 	}
@@ -68,9 +71,9 @@ func runAgent(ctx context.Context, path string, a agentFlags, args []string) err
 
 // agentEnvironment waits for the gateway and its token, then returns its URL
 // and the whole environment of the agent's command.
-func agentEnvironment(ctx context.Context, path string, a agentFlags) (string, []string, error) {
+func agentEnvironment(ctx context.Context, path string, a agentFlags, long time.Duration) (string, []string, error) {
 	var g guide
-	err := wait(ctx, func() error {
+	err := wait(ctx, long, func() error {
 		var err error
 		if g, err = a.environment(path, ""); err != nil {
 			return err
@@ -97,14 +100,14 @@ func agentEnvironment(ctx context.Context, path string, a agentFlags) (string, [
 var errNotYet = errors.New("no gateway answers")
 
 // wait repeats f while it fails because the gateway is not up yet.
-func wait(ctx context.Context, f func() error) error {
-	deadline := time.Now().Add(patience)
+func wait(ctx context.Context, long time.Duration, f func() error) error {
+	deadline := time.Now().Add(long)
 	told := false
 	for {
 		err := f()
-		if errors.Is(err, errNotYet) && !told && time.Until(deadline) < patience-time.Second {
+		if errors.Is(err, errNotYet) && !told && time.Until(deadline) < long-time.Second {
 			told = true
-			fmt.Fprintf(os.Stderr, "credence: %v; waiting up to %s for it\n", err, patience)
+			fmt.Fprintf(os.Stderr, "credence: %v; waiting up to %s for it\n", err, long)
 		}
 		if !errors.Is(err, errNotYet) || time.Now().After(deadline) {
 			return err
