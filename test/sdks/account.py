@@ -23,21 +23,25 @@ def serve(port):
     from moto import server
 
     application = server.DomainDispatcherApplication
-    server.DomainDispatcherApplication = lambda create: Forms(Metrics(application(create)))
+    server.DomainDispatcherApplication = lambda create: Strict(Metrics(application(create)))
     server.main(["-H", "127.0.0.1", "-p", port])
 
 
-class Forms:
+class Strict:
     """moto checks the signature of a form that it has parsed and encoded again,
-    in one of two spellings of a space: this has it check the bytes as sent."""
+    in one of two spellings of a space: this has it check the bytes as sent. And
+    it takes an escaped slash of a path as it is where S3 reads a slash, as which
+    the SDK for Java signs it."""
 
     def __init__(self, moto):
-        from moto.iam.access_control import IAMRequestBase
+        from moto.iam.access_control import IAMRequestBase, S3IAMRequest
 
         self.moto, self.sent, check = moto, threading.local(), IAMRequestBase.check_signature
 
         def check_signature(request):
             request._body = self.sent.body or request._body
+            if isinstance(request, S3IAMRequest):
+                request._path = request._path.replace("%2F", "/")
             check(request)
 
         IAMRequestBase.check_signature = check_signature

@@ -7,15 +7,13 @@ import (
 	"testing"
 )
 
-// limit is what can't be green, and why.
+// limit is what can't be green because of the SDK, and why.
 type limit struct {
 	sdks  []string // nil: every SDK
 	way   string   // the end of a way's name
 	steps []string // nil: none works, because the SDK can't log in
 	says  string   // in what the program prints
 	note  string   // in the table
-	// ours: the fault is the gateway's, so that a step may turn green.
-	ours bool
 }
 
 var limits = []limit{
@@ -24,23 +22,7 @@ var limits = []limit{
 		note: "SDK limitation: botocore's container credentials trust certifi's roots alone, and no setting changes that. " +
 			"Use web identity, or http on loopback.",
 	},
-	{steps: []string{"s3 presigned GET"}, note: presigned, ours: true},
-	{sdks: []string{"boto3", "go", "js", "java", "rust"}, steps: []string{"s3 presigned PUT"}, note: presigned, ours: true},
-	{sdks: []string{"cli"}, way: ", https", steps: []string{"s3 presigned PUT"}, note: chunked, ours: true},
-	{sdks: []string{"boto3", "cli", "go"}, way: ", https", steps: objects, note: chunked, ours: true},
-	{sdks: []string{"js", "rust"}, steps: []string{"s3 streamed upload", "s3 batch delete"}, note: chunked, ours: true},
-	{sdks: []string{"java"}, steps: append([]string{"s3 bucket", refusedBucket}, objects...), note: chunked, ours: true},
 }
-
-// refusedBucket is the refused step that deletes a bucket.
-const refusedBucket = "s3"
-
-var objects = []string{"s3 small object", "s3 odd key", "s3 multipart", "s3 streamed upload", "s3 batch delete"}
-
-const (
-	presigned = "The gateway refuses presigned URLs by name."
-	chunked   = "The gateway refuses bodies in chunks, and Java's unsigned ones, by name."
-)
 
 func (l limit) of(s sdk, w way) bool {
 	return w.login != "" && (l.sdks == nil || slices.Contains(l.sdks, s.verb)) && strings.HasSuffix(w.name, l.way)
@@ -60,7 +42,7 @@ func limitOf(s sdk, w way, step string) (limit, bool) {
 // must be taken out of the table.
 func (l limit) check(t *testing.T, w way, g result) {
 	t.Helper()
-	if !l.ours && (g.Outcome == "ok" || !strings.Contains(g.Got, l.says)) {
+	if g.Outcome == "ok" || !strings.Contains(g.Got, l.says) {
 		t.Errorf("%s: %s: %s: %s; %q was expected: %s", w.name, g.Step, g.Outcome, g.Got, l.says, l.note)
 	}
 }
