@@ -45,7 +45,8 @@
 //	@role("reader")         the permit counts in sessions of that role only
 //	@duration("15m")        longest life of a session opened, or credential used
 //	@narrow("exact")        exact, container (default) or service
-//	@record("full")         full or meta (default)
+//	@record("full")         full, with S3 objects too, or meta; else full where the
+//	                        gateway records, S3 objects by their lengths
 //	@approval("group:corp|sre:2")
 //	                        the permit counts once 2 of the group have approved;
 //	                        no other permit lifts that

@@ -239,7 +239,7 @@ func TestObligationsStrictestWins(t *testing.T) {
 
 func TestDefaultsOfObligations(t *testing.T) {
 	d := engine(t, `permit (principal, action in AWS::Action::"s3:*", resource);`).Decide(facts(get))
-	if d.Narrow != policies.NarrowContainer || d.Record != policies.RecordMeta || d.Duration != 0 || !slices.Equal(d.Reasons, []string{"p.cedar:1"}) {
+	if d.Narrow != policies.NarrowContainer || d.Record != 0 || d.Duration != 0 || !slices.Equal(d.Reasons, []string{"p.cedar:1"}) {
 		t.Errorf("%+v", d)
 	}
 }

@@ -140,7 +140,7 @@ func syntaxError(file string, err error) error {
 func (m *model) rule(file string, p *cedar.Policy, check *validators) (*rule, error) {
 	r := &rule{
 		id: defaultID(file, p), policy: p, permit: p.Effect() == cedar.Permit,
-		narrow: NarrowContainer, record: RecordMeta, scope: ScopeExact,
+		narrow: NarrowContainer, scope: ScopeExact,
 	}
 	tree := (*ast.Policy)(p.AST())
 	r.exact, r.uses = named(tree.Action), usesOf(tree)

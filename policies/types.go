@@ -18,7 +18,7 @@ const (
 	NarrowExact                       // the action on the very ARN
 )
 
-// Record is how much of a call is recorded.
+// Record is how much of a call is recorded; 0 is what the gateway does by itself.
 type Record int
 
 // The recording levels.
