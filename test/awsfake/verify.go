@@ -99,6 +99,9 @@ func (c claim) covers(headers wire.Headers) error {
 func rebuild(r *Request, scheme string, c claim) *http.Request {
 	host := r.Headers.Value("host")
 	path, query, _ := strings.Cut(r.Target, "?")
+	if strings.HasPrefix(c.service, "s3") { // S3 reads an escaped slash as a slash
+		path = strings.ReplaceAll(strings.ReplaceAll(path, "%2F", "/"), "%2f", "/")
+	}
 	again := &http.Request{
 		Method: r.Method, Host: host, Header: http.Header{},
 		URL: &url.URL{Scheme: scheme, Host: host, Opaque: "//" + host + path, RawQuery: query},
