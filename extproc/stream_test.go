@@ -43,6 +43,7 @@ type stream struct {
 	hash       string // the grant's PayloadHash
 	length     int64  // the grant's BodyLength; the first Q's when 0
 	edit       func(*grant.Grant)
+	configure  func(*extproc.Config)
 	redeem     error
 	events     []string
 	transcript []string
@@ -61,8 +62,7 @@ func (s *stream) run(t testing.TB) string {
 	if s.hash == "" {
 		s.hash = sigv4.UnsignedPayload
 	}
-	var err error
-	s.server, err = extproc.New(extproc.Config{
+	c := extproc.Config{
 		Redeem: s.open, Append: s.append, Signer: sigv4.NewSigner(sigv4.SignerConfig{}),
 		Credentials: func(string) (sigv4.Credentials, error) { return upstreamKey, nil },
 		Secret:      agentSecret,
@@ -72,8 +72,12 @@ func (s *stream) run(t testing.TB) string {
 			}
 			return nil
 		},
-	})
-	if err != nil {
+	}
+	if s.configure != nil {
+		s.configure(&c)
+	}
+	var err error
+	if s.server, err = extproc.New(c); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.server.Process(s); err != nil {

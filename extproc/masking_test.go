@@ -1,0 +1,83 @@
+package extproc_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/credence-gateway/credence/extproc"
+	"github.com/credence-gateway/credence/internal/grant"
+	"github.com/credence-gateway/credence/internal/masks"
+	"github.com/credence-gateway/credence/internal/secret"
+)
+
+// TestExchangeMasks: nothing that is masked leaves, with the length that it has
+// then; what can't be masked is withheld, with an answer that no SDK repeats.
+func TestExchangeMasks(t *testing.T) {
+	rules, err := masks.New(masks.Config{Key: secret.New("0123456789abcdef0123456789abcdef"), Sets: map[string][]masks.Rule{
+		"crm": {{At: "dynamodb:*:**.ssn", Action: "redact"}, {At: "dynamodb:*:**.no", Action: "block"}, {Detect: "email", Requests: true}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const answer, masked = `{"ssn":"123-45","a":1}`, `{"ssn":"[masked]","a":1}`
+	long := `{"a":"` + strings.Repeat("x", 300<<10) + `",`
+	lines := strings.NewReplacer("ANSWER", answer, "HALF", answer[:12], "REST", answer[12:], "MASKED", masked, "LONG", long)
+	for _, test := range []struct {
+		name   string
+		class  grant.Class
+		watch  string
+		events string
+		want   string
+	}{
+		{"an answer", grant.Response, "", "Q. R200/22 r:ANSWER.", "Q log:complete R/24 r:MASKED."},
+		{"in pieces", grant.Response, "", "Q. R200/22 r:HALF r: r:REST r.", `Q log:complete R/24 r:{ r:"ssn":"[masked]","a":1}.`},
+		{"in chunks", grant.Response, "", "Q. R200 r:HALF r:REST.", `Q log:complete R/24 r:{ r:"ssn":"[masked]","a":1}.`},
+		{"an error", grant.Response, "", "Q. R400/22 r:ANSWER.", "Q log:complete R/24 r:MASKED."},
+		{"Envoy's own", grant.Response, "", "Q. F503/22 r:ANSWER.", "Q R/22 log:failed:upstream-failed r:ANSWER."},
+		{"no body", grant.Response, "", "Q. R204.", "Q log:complete R"},
+		{"not what it says", grant.Response, "", "Q. R200 r:{]", "Q log:withheld:answer-withheld !403"},
+		{"not whole", grant.Response, "", "Q. R200 r:HALF.", "Q log:withheld:answer-withheld !403"},
+		{"shorter than declared", grant.Response, "", "Q. R200/22 r:HALF.", "Q log:failed:answer-length !503"},
+		{"blocked", grant.Response, "", `Q. R200 r:{"no":1}.`, "Q log:withheld:answer-withheld !403"},
+		{"trailers", grant.Response, "", "Q. R200 r:ANSWER rt", "Q log:withheld:answer-withheld !403"},
+		{"too long to wait", grant.Response, "", `Q. R200 r:LONG r:"ssn":"1"}.`, `Q R r:… log:complete r:… r:,"ssn":"[masked]"}.`},
+		{"blocked behind what has left", grant.Response, "", `Q. R200 r:LONG r:"no":1}.`, "Q R r:… log:withheld:answer-withheld !403"},
+		{"killed while it waits", grant.Response, "", "Q. R200 r:HALF K", "Q !403 log:aborted:session-revoked"},
+
+		{"a request", grant.Request, "crm#2", "Q/5 q:hello. R200/0.", "Q/5 q:hello. log:complete R"},
+		{"a request that says too much", grant.Request, "crm#2", "Q q:to q:jane@example.com q:!.", "Q q:to log:refused:request-guarded !403"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			s := &stream{class: test.class, method: "POST", events: strings.Fields(lines.Replace(test.events))}
+			s.configure = func(c *extproc.Config) { c.Masks, c.Tokens = rules, masks.NewTokenMaker(secret.NewRing()) }
+			s.edit = func(g *grant.Grant) {
+				g.Service, g.Operation, g.Protocol, g.Watch = "dynamodb", "Query", "json-1.0", test.watch
+				if test.class == grant.Response {
+					g.Masks = "crm#0,crm#1"
+				}
+			}
+			got := s.run(t)
+			if strings.Contains(got, "123-45") && !strings.Contains(test.events, "F503") || strings.Contains(got, "jane@") {
+				t.Errorf("leaked: %s", got)
+			}
+			if want := lines.Replace(test.want); short(got) != short(want) {
+				t.Errorf("%s\n got %s\nwant %s", test.events, short(got), short(want))
+			}
+		})
+	}
+}
+
+// short leaves out what is long in a transcript.
+func short(s string) string {
+	var words []string
+	for _, w := range strings.Fields(s) {
+		if strings.HasPrefix(w, "r:") && len(w) > 200 {
+			w = "r:…"
+		}
+		if n := len(words); n > 0 && words[n-1] == "r:…" && w == "r:…" {
+			continue
+		}
+		words = append(words, w)
+	}
+	return strings.Join(words, " ")
+}
