@@ -200,6 +200,7 @@ func TestRefuse(t *testing.T) {
 			r.Headers = append(r.Headers, wire.Header{Name: "x-amz-copy-source", Value: "/payroll/x"})
 		}, rule: "header-unsigned", status: 403, code: "AccessDenied", stren: true},
 		"a key of AWS's":    {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.AccessKeyID = "AKIAIOSFODNN7EXAMPLE"; return k }, rule: "key-aws", status: 403, code: "InvalidClientTokenId", stren: true},
+		"a key of STS's":    {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.AccessKeyID = "ASIAIOSFODNN7EXAMPLE"; return k }, rule: "key-aws", status: 403, code: "InvalidClientTokenId", stren: true},
 		"a key of nobody's": {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.AccessKeyID = "CRDNAAAAAAAAAAAAAAAA"; return k }, rule: "key-unknown", status: 403, code: "SignatureDoesNotMatch", stren: true},
 		"a wrong secret":    {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.Secret = secret.New("x"); return k }, rule: "signature-mismatch", status: 403, code: "SignatureDoesNotMatch", stren: true},
 		"another's token": {ask: get(ok), keys: func(u *unit, k session.Keys) session.Keys {
