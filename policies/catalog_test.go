@@ -178,3 +178,15 @@ func TestLoadTime(t *testing.T) {
 		t.Errorf("the model took %s", best)
 	}
 }
+
+// TestTooBroad: a policy that would take an hour to validate is refused at once,
+// with what helps.
+func TestTooBroad(t *testing.T) {
+	const levels = `AWS::Action::"Read", AWS::Action::"List", AWS::Action::"Write", AWS::Action::"Tagging", AWS::Action::"Permissions"`
+	dir := t.TempDir()
+	text := `forbid (principal, action in [` + levels + `], resource) when { action in [AWS::Action::"s3:Write"] };`
+	write(t, dir, "p.cedar", text)
+	if _, err := policies.Check(dir, catalog()); err == nil || !strings.Contains(err.Error(), "name services or actions in the scope") {
+		t.Error(err)
+	}
+}

@@ -137,6 +137,10 @@ func syntaxError(file string, err error) error {
 	return fmt.Errorf("%s: %s", file, text)
 }
 
+// maxAsked bounds the actions of a policy whose conditions tell them apart, each
+// of which is validated by itself: all of AWS's would take an hour.
+const maxAsked = 2_000
+
 func (m *model) rule(file string, p *cedar.Policy, check *validators) (*rule, error) {
 	r := &rule{
 		id: defaultID(file, p), policy: p, permit: p.Effect() == cedar.Permit,
@@ -146,6 +150,9 @@ func (m *model) rule(file string, p *cedar.Policy, check *validators) (*rule, er
 	r.exact, r.uses = named(tree.Action), usesOf(tree)
 	if err := r.annotate(p.Annotations(), m); err != nil {
 		return nil, fmt.Errorf("%s: %w", place(file, p), err)
+	}
+	if (r.uses.action || r.uses.params) && len((&view{model: m}).actions(tree.Action)) > maxAsked {
+		return nil, fmt.Errorf("%s: its condition reads action or context.params, and its scope has over %d actions: name services or actions in the scope", place(file, p), maxAsked)
 	}
 	if err := check.of(tree, r.uses).Policy(r.id, tree); err != nil {
 		return nil, m.explain(place(file, p), err)
