@@ -38,14 +38,12 @@ func (c *call) record(ctx context.Context) error {
 	}
 	if kept != nil {
 		e.Request.Recording = kept.Finish()
+		if err := kept.Durable(ctx); err != nil { // first: a leaf never names what a crash has taken
+			return err
+		}
 	}
 	if _, err := c.cfg.Append(context.WithoutCancel(ctx), e); err != nil {
 		return err
-	}
-	if kept != nil { // both are on their way to the disk by now
-		if err := kept.Durable(ctx); err != nil {
-			return err
-		}
 	}
 	c.destination = envoymsg.Destination{Service: c.aws.Service, Upstream: c.upstream.Cluster, Class: string(class)}
 	return nil
@@ -78,6 +76,20 @@ func (c *call) keepRequest() (*recorder.Recording, error) {
 	}
 	kept.Write(c.body.Bytes)
 	return kept, nil
+}
+
+// keepRefused records the request of a refused call; nil when that fails, which
+// is no reason to keep the refusal from the log.
+func (c *call) keepRefused(ctx context.Context) *audit.Recording {
+	kept, err := c.keepRequest()
+	if err != nil || kept == nil {
+		return nil
+	}
+	ref := kept.Finish()
+	if kept.Durable(ctx) != nil {
+		return nil
+	}
+	return ref
 }
 
 func (c *call) grant(event string, class grant.Class) grant.Grant {
@@ -222,13 +234,11 @@ func (c *call) recordRefusal(ctx context.Context, a refuse.Answer) error {
 	}
 	e := c.event(audit.Deny)
 	e.Rule, e.Error, e.Message = a.Rule, a.Code, a.Message
-	if c.decision.Set != "" { // it was understood: what-if can decide it again
-		if kept, err := c.keepRequest(); err == nil && kept != nil {
-			e.Request.Recording = kept.Finish()
-		}
-	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestAppend)
 	defer cancel()
+	if c.decision.Set != "" { // it was understood: what-if can decide it again
+		e.Request.Recording = c.keepRefused(ctx)
+	}
 	_, err := c.cfg.Append(ctx, e)
 	return err
 }

@@ -28,23 +28,17 @@ func (k *keeping) Write(piece []byte) ([][]byte, error) {
 
 func (k *keeping) Close() ([][]byte, error) { return nil, nil }
 
-// finished ends a recording, for the leaf; nil when there is none.
-func (k *keeping) finished() *audit.Recording {
+// durable ends a recording, waits until it is on disk, and returns what the leaf
+// says of it; nil when there is none.
+func (k *keeping) durable(ctx context.Context) (*audit.Recording, error) {
 	if k == nil {
-		return nil
+		return nil, nil
 	}
-	return k.Finish()
-}
-
-// durable waits for a recording that was finished.
-func (k *keeping) durable(ctx context.Context) error {
-	if k == nil {
-		return nil
-	}
+	ref := k.Finish()
 	if err := k.Durable(ctx); err != nil {
-		return fmt.Errorf("%w: %w", ErrRecord, err)
+		return nil, fmt.Errorf("%w: %w", ErrRecord, err)
 	}
-	return nil
+	return ref, nil
 }
 
 func (x *exchange) call() recorder.Call {

@@ -70,19 +70,21 @@ func (x *exchange) end(outcome string, why error) error {
 	return x.write(e)
 }
 
-// write makes the end of a call durable, with what was kept of it: both are on
-// their way to the disk at the same time.
+// write makes the end of a call durable, what was kept of it first: a leaf never
+// names what a crash has taken. When something could not be kept, the leaf says
+// what is known all the same.
 func (x *exchange) write(e *audit.Event) error {
-	if kept := x.asked.finished(); kept != nil && e.Request != nil {
-		e.Request.Recording = kept
-	}
-	if kept := x.told.finished(); kept != nil && e.Response != nil {
-		e.Response.Recording = kept
-	}
-	err := x.append(e)
 	ctx, cancel := context.WithTimeout(context.Background(), x.config.AppendTimeout)
 	defer cancel()
-	return errors.Join(err, x.asked.durable(ctx), x.told.durable(ctx))
+	asked, lost := x.asked.durable(ctx)
+	if asked != nil && e.Request != nil {
+		e.Request.Recording = asked
+	}
+	told, lostToo := x.told.durable(ctx)
+	if told != nil && e.Response != nil {
+		e.Response.Recording = told
+	}
+	return errors.Join(x.append(e), lost, lostToo)
 }
 
 // deny records a request that came without a good grant.

@@ -7,6 +7,7 @@ import (
 
 	"github.com/credence-gateway/credence/internal/audit"
 	"github.com/credence-gateway/credence/internal/awsapi"
+	"github.com/credence-gateway/credence/internal/bodies"
 	"github.com/credence-gateway/credence/internal/envoymsg"
 	"github.com/credence-gateway/credence/internal/grant"
 	"github.com/credence-gateway/credence/internal/mint"
@@ -174,6 +175,8 @@ var table = []row{
 	{audit.ErrLowDisk, Answer{"record-disk", 503, serviceUnavailable, notReady, 5 * time.Second}},
 	{audit.ErrUnsigned, Answer{"record-unsigned", 503, serviceUnavailable, notReady, 5 * time.Second}},
 	{audit.ErrUnanchored, Answer{"record-unanchored", 503, serviceUnavailable, notReady, 5 * time.Second}},
+	{bodies.ErrPoisoned, Answer{"recording-poisoned", 503, serviceUnavailable, notReady, 2 * time.Second}},
+	{bodies.ErrClosed, Answer{"recording-closed", 503, serviceUnavailable, notReady, 2 * time.Second}},
 	{audit.ErrClosed, Answer{"record-closed", 503, serviceUnavailable, notReady, 2 * time.Second}},
 	{context.DeadlineExceeded, Answer{"deadline", 503, serviceUnavailable, again, time.Second}},
 	{context.Canceled, Answer{"cancelled", 503, serviceUnavailable, again, time.Second}},
