@@ -20,6 +20,15 @@ import (
 	"github.com/credence-gateway/credence/test/awsfake"
 )
 
+// flipped is a sealed grant with one character changed.
+func flipped(s string) string {
+	at := len(s) / 2
+	if s[at] == 'A' {
+		return s[:at] + "B" + s[at+1:]
+	}
+	return s[:at] + "A" + s[at+1:]
+}
+
 // A43: without its own, fresh grant for this route and class a request is
 // refused, recorded, and no byte of it is forwarded.
 func TestEnvoyRefusesWithoutItsGrant(t *testing.T) {
@@ -41,7 +50,7 @@ func TestEnvoyRefusesWithoutItsGrant(t *testing.T) {
 		}{
 			{"no grant", nil, func(string) string { return "" }, 403, "grant-missing", false},
 			{"garbage", nil, func(string) string { return "AAAA" }, 503, "grant-malformed", false},
-			{"flipped", nil, func(s string) string { return s[:len(s)-2] + "AA" }, 503, "grant-malformed", false},
+			{"flipped", nil, flipped, 503, "grant-malformed", false},
 			{"another request's", func(g *grant.Grant) { g.Fingerprint[0]++ }, nil, 403, "grant-request", false},
 			{"used before", nil, func(s string) string {
 				if _, err := g.door.grants.Redeem(s, [32]byte{}, ""); err == nil {
