@@ -18,7 +18,8 @@ func newPolicyConvert() *cobra.Command {
 		Short: "Write an IAM policy as Cedar, and list what can't be",
 		Long: `Write an IAM policy as Cedar to standard output, and list what can't be
 converted on standard error, with exit code 1. An Allow that can't be said is left
-out; a Deny loses its condition and so forbids more.`,
+out; a Deny loses its condition and so forbids more. A Deny for some principals
+alone is left out too.`,
 		Example: `  credence policy convert iam.json --principal 'principal in Credence::Group::"corp|agents"' > policies/iam.cedar`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
