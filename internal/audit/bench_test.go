@@ -23,6 +23,7 @@ func begin() *audit.Event {
 // BenchmarkLone is one writer: the price of a lone call's record.
 func BenchmarkLone(b *testing.B) {
 	l := open(b, audit.Config{Dir: b.TempDir()})
+	defer l.Close() //nolint:errcheck // the folder goes with it
 	b.ReportAllocs()
 	for b.Loop() {
 		mustAppend(b, l, begin())
@@ -49,6 +50,7 @@ func BenchmarkBare(b *testing.B) {
 // BenchmarkCrowd is 512 writers sharing syncs.
 func BenchmarkCrowd(b *testing.B) {
 	l := open(b, audit.Config{Dir: b.TempDir()})
+	defer l.Close() //nolint:errcheck // the folder goes with it
 	b.SetParallelism(256)
 	b.ReportAllocs()
 	began := time.Now()
