@@ -269,9 +269,6 @@ func (c *Config) checkRecording() error {
 	if r.Days < 1 || r.Days > 3650 {
 		return fmt.Errorf("recording.days: %d is not between 1 and 3650", r.Days)
 	}
-	if r.Ship != (Bucket{}) && !strings.HasPrefix(r.Ship.S3, "s3://") {
-		return fmt.Errorf("recording.ship.s3: %q is not a place such as s3://bucket/prefix", r.Ship.S3)
-	}
 	return readable("recording.identity", r.Identity)
 }
 

@@ -176,8 +176,6 @@ type Recording struct {
 	Limit Size `yaml:"limit" json:"limit,omitempty"`
 	// Days is how long recordings are kept. Default 90.
 	Days int `yaml:"days" json:"days,omitempty"`
-	// Ship is where finished recordings are copied to: s3://bucket/prefix.
-	Ship Bucket `yaml:"ship" json:"ship,omitzero"`
 }
 
 // On reports whether anything is recorded beside the log.
@@ -220,18 +218,6 @@ type MaskRule struct {
 	// Requests applies a detector to what agents send too: a request in which
 	// it finds something is refused.
 	Requests bool `yaml:"requests" json:"requests,omitempty"`
-}
-
-// Bucket is a place in S3 or in what speaks its protocol.
-type Bucket struct {
-	// S3 is s3://bucket or s3://bucket/prefix.
-	S3 string `yaml:"s3" json:"s3,omitempty"`
-	// Region is the bucket's. Default: as the environment says.
-	Region string `yaml:"region" json:"region,omitempty"`
-	// Endpoint is the URL of what stands in for AWS.
-	Endpoint string `yaml:"endpoint" json:"endpoint,omitempty"`
-	// Profile is the AWS profile whose keys are used. Default: the gateway's.
-	Profile string `yaml:"profile" json:"profile,omitempty"`
 }
 
 // Size is a number of bytes, written as "512KiB", "8MiB" or "1GiB", or plainly.

@@ -89,7 +89,6 @@ func TestBadFiles(t *testing.T) {
 		"small recordings":    {"identity:", "recording: {limit: 100}\nidentity:", "recording.limit: 100 bytes are not between 1KiB and 1GiB"},
 		"long recordings":     {"identity:", "recording: {days: 9999}\nidentity:", "recording.days: 9999 is not between 1 and 3650"},
 		"no reader":           {"identity:", "recording: {identity: none.txt}\nidentity:", "recording.identity: "},
-		"shipped to a folder": {"identity:", "recording: {ship: {s3: /mnt}}\nidentity:", `recording.ship.s3: "/mnt" is not a place such as s3://bucket/prefix`},
 		"our own set":         {"identity:", "masking: {sets: [{name: pii}]}\nidentity:", `masking.sets: "pii" is credence's own set`},
 		"a rule of nothing":   {"identity:", "masking: {sets: [{name: crm, rules: [{action: drop}]}]}\nidentity:", "masking.sets crm, rule 1: want one of at, detect and pattern"},
 		"a nameless pattern":  {"identity:", "masking: {sets: [{name: crm, rules: [{pattern: x}]}]}\nidentity:", "a pattern needs a name"},
