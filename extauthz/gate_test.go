@@ -407,6 +407,40 @@ func TestRepeatedSignature(t *testing.T) {
 	}
 }
 
+// TestForgottenSignatures: what there was no room to remember counts as used,
+// and a clock that runs ahead neither gets its signature a second use nor keeps
+// others from signing.
+func TestForgottenSignatures(t *testing.T) {
+	u := newUnit(t, func(c *extauthz.Config) { c.Signatures = 2 })
+	keys, began := u.login(nil), u.now
+	sign := func(after time.Duration, body string) func() bool {
+		u.now = began.Add(after)
+		r, b := u.sign(keys, put("/reports/2026/q3.csv", body))
+		return func() bool { return u.gate.Admit(context.Background(), r, b).Grant != "" }
+	}
+	ahead, early := sign(10*time.Minute, "ahead"), sign(-time.Minute, "early")
+	steps := []func() bool{ahead, sign(0, "0"), sign(time.Second, "1"), sign(2*time.Second, "2"), sign(3*time.Second, "3")}
+	u.now = began.Add(4 * time.Second)
+	for i, admitted := range steps {
+		if !admitted() {
+			t.Errorf("first use %d: refused", i)
+		}
+	}
+	u.now = began.Add(8 * time.Second)
+	for i, admitted := range steps {
+		if admitted() {
+			t.Errorf("second use %d: admitted", i)
+		}
+	}
+	if early() {
+		t.Error("a signature of a time that was forgotten: admitted")
+	}
+	later := sign(11*time.Minute, "later")
+	if !later() || !sign(11*time.Minute+time.Second, "last")() || ahead() {
+		t.Error("once its time has come, the signature of the clock that ran ahead has a second use")
+	}
+}
+
 // TestSessionsRate: what a session is refused too often is counted, not lost.
 func TestSessionsRate(t *testing.T) {
 	u := newUnit(t, func(c *extauthz.Config) { c.SessionDenials = 3 })

@@ -2,6 +2,8 @@ package extauthz
 
 import (
 	"encoding/hex"
+	"maps"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,25 +20,22 @@ const fresh = 2 * time.Second
 const remembered = 30 * time.Minute
 
 // signatures remembers which signatures of mutating calls were used, and when
-// first. It is bounded: it holds two generations and forgets the older one when
-// the newer is full. A signature that is as old as the newest forgotten one
-// counts as used, so that forgetting refuses (and the SDK signs anew) rather
-// than lets pass.
+// first, by the second that they were signed in. It is bounded: when it is full
+// it forgets the earliest second, and a signature of that second or an earlier
+// one counts as used from then on, so that forgetting refuses (and the SDK signs
+// anew) rather than lets pass. A clock that runs ahead keeps its own signatures
+// remembered longest and holds up nobody else's.
 type signatures struct {
-	half int
+	most int
 
-	mu      sync.Mutex // guards what follows
-	newer   map[[32]byte]time.Time
-	older   map[[32]byte]time.Time
-	began   time.Time // of newer
-	latest  time.Time // the newest signing time in newer
-	before  time.Time // the newest signing time in older
-	horizon time.Time // the newest signing time that was forgotten
+	mu      sync.Mutex                       // guards what follows
+	used    map[int64]map[[32]byte]time.Time // when first, by Unix second and signature
+	count   int                              // of all of used
+	horizon int64                            // the last second that was forgotten
 }
 
 func newSignatures(size int) *signatures {
-	half := max(size/2, 1)
-	return &signatures{half: half, newer: map[[32]byte]time.Time{}, older: map[[32]byte]time.Time{}}
+	return &signatures{most: max(size, 1), used: map[int64]map[[32]byte]time.Time{}}
 }
 
 // use notes a verified signature and reports whether it may be used now.
@@ -45,32 +44,45 @@ func (s *signatures) use(sig *sigv4.Signature, now time.Time) bool {
 	if n, err := hex.Decode(key[:], []byte(sig.Hex)); err != nil || n != len(key) {
 		return false
 	}
+	second := sig.Time.Unix()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	first, found := s.newer[key]
-	if !found {
-		first, found = s.older[key]
-	}
-	if found {
+	if first, found := s.used[second][key]; found {
 		return now.Sub(first) <= fresh
 	}
-	if !sig.Time.After(s.horizon) {
+	if second <= s.horizon {
 		return false
 	}
-	if len(s.newer) >= s.half || now.Sub(s.began) > remembered {
-		s.turn(now)
-	}
-	s.newer[key] = now
-	if sig.Time.After(s.latest) {
-		s.latest = sig.Time
-	}
+	s.note(second, key, now)
 	return true
 }
 
-// turn forgets the older generation; s.mu is held.
-func (s *signatures) turn(now time.Time) {
-	s.horizon, s.before, s.latest = s.before, s.latest, time.Time{}
-	s.older, s.newer, s.began = s.newer, make(map[[32]byte]time.Time, len(s.older)), now
+// note remembers a signature and forgets what it must; s.mu is held.
+func (s *signatures) note(second int64, key [32]byte, now time.Time) {
+	if s.used[second] == nil {
+		s.expire(now.Add(-remembered).Unix())
+		s.used[second] = map[[32]byte]time.Time{}
+	}
+	s.used[second][key] = now
+	s.count++
+	for s.count > s.most {
+		s.horizon = slices.Min(slices.Collect(maps.Keys(s.used)))
+		s.drop(s.horizon)
+	}
+}
+
+// expire drops what no verification would let pass any more; s.mu is held.
+func (s *signatures) expire(before int64) {
+	for second := range s.used {
+		if second < before {
+			s.drop(second)
+		}
+	}
+}
+
+func (s *signatures) drop(second int64) {
+	s.count -= len(s.used[second])
+	delete(s.used, second)
 }
 
 // sessions counts the calls of each session that are being decided.
