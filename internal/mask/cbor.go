@@ -9,8 +9,11 @@ type cborStream struct {
 	path *path
 	open []cborItem
 	done bool
-	pass uint64 // bytes of a string that nothing selects, still to be written
-	deep bool   // such a string is on its way
+	pass uint64 // bytes of a string that is on its way, still to come
+	deep bool   // a string that is not held is on its way
+	long Stream // masks that string; nil when nothing selects it
+	kind byte   // its major type
+	told runes  // what a text has become
 }
 
 // cborItem is an array or a map that is open.
@@ -54,14 +57,10 @@ func (c *cborStream) Finish(dst []byte) ([]byte, error) {
 func (c *cborStream) scan(dst []byte) ([]byte, error) {
 	for {
 		if c.deep {
-			n := min(uint64(len(c.rest())), c.pass)
-			dst = append(dst, c.rest()[:n]...)
-			c.at += int(n)
-			if c.pass -= n; c.pass > 0 {
-				return dst, nil
+			var err error
+			if dst, err = c.through(dst); err != nil || c.deep {
+				return dst, err
 			}
-			c.deep = false
-			c.ended()
 		}
 		if len(c.rest()) == 0 {
 			return dst, nil
@@ -214,16 +213,12 @@ func (c *cborStream) str(dst []byte, major, info byte, length uint64, n int) ([]
 	if info == indefinite {
 		return c.pieces(dst, major)
 	}
-	if length > maxHeld || length > uint64(len(s)-n) {
-		if !c.naming() && len(c.m.detectors) == 0 && c.ruleOfNext() == nil {
-			c.enter()
-			c.at += n
-			c.deep, c.pass = true, length
-			return append(dst, s[:n]...), nil
-		}
-		if length > maxHeld {
-			return dst, ErrBound
-		}
+	switch have := uint64(len(s) - n); {
+	case c.naming() && length > maxHeld:
+		return dst, ErrBound
+	case !c.naming() && length > longText:
+		return c.beginLong(dst, major, length, n)
+	case length > have:
 		return dst, nil
 	}
 	whole := n + int(length)
@@ -232,15 +227,76 @@ func (c *cborStream) str(dst []byte, major, info byte, length uint64, n int) ([]
 	return dst, err
 }
 
-// ruleOfNext is the rule that selects the next item.
-func (c *cborStream) ruleOfNext() *Rule {
-	before := c.path.depth()
+// beginLong begins a string that is not held. What is masked in it changes its
+// length, so it becomes one of unknown length, in pieces.
+func (c *cborStream) beginLong(dst []byte, major byte, length uint64, n int) ([]byte, error) {
+	s := c.rest()
+	if len(s)-n < longText && len(c.m.detectors) > 0 {
+		return dst, nil // its start says what it is
+	}
 	c.enter()
 	r := c.path.rule()
-	if c.path.depth() > before {
-		c.path.leave()
+	c.at += n
+	c.deep, c.pass, c.kind = true, length, major
+	switch {
+	case r == nil && len(c.m.detectors) == 0:
+		return append(dst, s[:n]...), nil
+	case r != nil && (r.Action == Null || r.Action == Drop):
+		c.count(r.Name)
+		c.long = newReplacing(c.m, Null, Text, Counts{})
+		c.kind = 0
+		return append(dst, 0xf6), nil
 	}
-	return r
+	var err error
+	if c.long, err = c.passage(r.asText(), Text, s[n:min(len(s), n+longText)], 0); err != nil {
+		return dst, err
+	}
+	return append(dst, major<<5|indefinite), nil
+}
+
+// through passes such a string, as far as it is here.
+func (c *cborStream) through(dst []byte) ([]byte, error) {
+	n := min(uint64(len(c.rest())), c.pass)
+	piece := c.rest()[:n]
+	c.at += int(n)
+	c.pass -= n
+	if c.long == nil {
+		dst = append(dst, piece...)
+	} else {
+		var err error
+		if dst, err = c.masked(dst, piece, c.pass == 0); err != nil {
+			return dst, err
+		}
+	}
+	if c.pass == 0 {
+		c.deep, c.long, c.told = false, nil, runes{}
+		c.ended()
+	}
+	return dst, nil
+}
+
+// masked writes a piece of a string that is masked as it comes.
+func (c *cborStream) masked(dst, piece []byte, end bool) ([]byte, error) {
+	out, err := c.long.Append(nil, piece)
+	if err == nil && end {
+		out, err = c.long.Finish(out)
+	}
+	if err != nil || c.kind == 0 {
+		return dst, err
+	}
+	if c.kind == 3 {
+		out = c.told.take(out)
+		if end {
+			out = append(out, c.told.rest...)
+		}
+	}
+	if len(out) > 0 {
+		dst = append(appendHead(dst, c.kind, uint64(len(out))), out...)
+	}
+	if end {
+		dst = append(dst, 0xff)
+	}
+	return dst, nil
 }
 
 // pieces consumes a string of unknown length, once all of it is here.

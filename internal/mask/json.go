@@ -21,6 +21,9 @@ type jsonStream struct {
 	kinds   []Kind // of leaves, by depth, in DynamoDB's typed attributes
 	member  []byte // comma, white space, name and colon of a member that is not written yet
 	passing bool   // within a text that nothing selects
+	long    Stream // masks the text that is on its way, which is too long to be held
+	gone    bool   // it is on its way and not written
+	ended   runes  // what the long text has become
 	text    []byte // unescaped
 
 	edit  func(path string, text []byte) ([]byte, bool) // in place of masking; nil for most
@@ -70,7 +73,7 @@ func (j *jsonStream) Finish(dst []byte) ([]byte, error) {
 		return dst, j.fail
 	}
 	dst, err := j.scan(dst, true)
-	if err == nil && (len(j.rest()) > 0 || len(j.open) > 0 || j.passing || j.want != done && (j.want != value || !j.many)) {
+	if err == nil && (len(j.rest()) > 0 || len(j.open) > 0 || j.passing || j.long != nil || j.gone || j.want != done && (j.want != value || !j.many)) {
 		err = ErrFormat
 	}
 	return dst, j.check(err)
@@ -82,6 +85,12 @@ func (j *jsonStream) scan(dst []byte, end bool) ([]byte, error) {
 		if j.passing {
 			if dst = j.pass(dst); j.passing {
 				return dst, nil
+			}
+		}
+		if j.long != nil || j.gone {
+			var err error
+			if dst, err = j.longText(dst); err != nil || j.long != nil || j.gone {
+				return dst, err
 			}
 		}
 		dst = j.space(dst)
@@ -243,7 +252,7 @@ func (j *jsonStream) name(dst []byte) ([]byte, error) {
 	if !ok || err != nil {
 		return dst, err
 	}
-	text, err := j.unescape(raw)
+	text, err := j.unescape(raw[1 : len(raw)-1])
 	if err != nil {
 		return dst, err
 	}
@@ -370,6 +379,9 @@ func (j *jsonStream) stringValue(dst []byte, inList bool) ([]byte, error) {
 		}
 	}
 	raw, ok, err := j.str()
+	if err == nil && !ok && len(j.rest()) > longText+maxEscape && j.edit == nil {
+		return j.beginLong(dst, inList)
+	}
 	if !ok || err != nil {
 		return dst, err
 	}
@@ -406,12 +418,104 @@ func (j *jsonStream) pass(dst []byte) []byte {
 	return append(dst, s...)
 }
 
+// beginLong begins a text that is not held.
+func (j *jsonStream) beginLong(dst []byte, inList bool) ([]byte, error) {
+	if inList {
+		j.enter(nil, true)
+	}
+	j.at++
+	if !j.keeps() {
+		j.gone = true
+		return dst, nil
+	}
+	r := j.path.rule()
+	if dst, j.gone = j.removed(dst, r, true); j.gone {
+		return dst, nil
+	}
+	start, err := j.unescape(j.rest()[:wholeEscapes(j.rest())])
+	if err != nil {
+		return dst, err
+	}
+	if j.long, err = j.passage(r, j.kind(), start, j.depth); err != nil {
+		return dst, err
+	}
+	return append(j.flush(dst), '"'), nil
+}
+
+// longText masks such a text up to its end, as far as that is here.
+func (j *jsonStream) longText(dst []byte) ([]byte, error) {
+	n, whole := textEnd(j.rest())
+	raw := j.rest()[:n]
+	if !whole {
+		raw = raw[:wholeEscapes(raw)]
+	}
+	j.at += len(raw)
+	if j.long != nil {
+		text, err := j.unescape(raw)
+		if err != nil {
+			return dst, err
+		}
+		out, err := j.long.Append(nil, text)
+		if err != nil {
+			return dst, err
+		}
+		dst = quoteInner(dst, j.ended.take(out))
+	}
+	if !whole {
+		return dst, nil
+	}
+	return j.endLong(dst)
+}
+
+func (j *jsonStream) endLong(dst []byte) ([]byte, error) {
+	j.at++
+	if j.long != nil {
+		out, err := j.long.Finish(nil)
+		if err != nil {
+			return dst, err
+		}
+		dst = quoteInner(dst, append(j.ended.take(out), j.ended.rest...))
+		dst = append(dst, '"')
+	}
+	j.long, j.gone, j.ended = nil, false, runes{}
+	j.left()
+	return dst, nil
+}
+
+// textEnd is where the quote stands that ends a text, or what is here of it.
+func textEnd(s []byte) (n int, whole bool) {
+	for i := 0; i < len(s); {
+		q := bytes.IndexAny(s[i:], "\"\\")
+		if q < 0 {
+			break
+		}
+		if i += q; s[i] == '"' {
+			return i, true
+		}
+		i += 2
+	}
+	return len(s), false
+}
+
+// maxEscape is the longest escape: of two UTF-16 surrogates.
+const maxEscape = 12
+
+// wholeEscapes is how much of a text can be unescaped without what follows.
+func wholeEscapes(s []byte) int {
+	for i := max(0, len(s)-maxEscape); i < len(s); i++ {
+		if s[i] == '\\' && !escaped(s[:i]) {
+			return i
+		}
+	}
+	return len(s)
+}
+
 // masked writes a text's value.
 func (j *jsonStream) masked(dst, raw []byte) ([]byte, error) {
 	if !j.keeps() {
 		return dst, nil
 	}
-	text, err := j.unescape(raw)
+	text, err := j.unescape(raw[1 : len(raw)-1])
 	if err != nil {
 		return dst, err
 	}
@@ -539,9 +643,9 @@ func (j *jsonStream) scalarMasked(dst, s []byte, literal bool) ([]byte, error) {
 	return append(j.flush(dst), s...), nil
 }
 
-// unescape returns the text of a JSON string; valid until the next call.
-func (j *jsonStream) unescape(raw []byte) ([]byte, error) {
-	s := raw[1 : len(raw)-1]
+// unescape returns the text of what stands between a JSON string's quotes;
+// valid until the next call.
+func (j *jsonStream) unescape(s []byte) ([]byte, error) {
 	if bytes.IndexByte(s, '\\') < 0 {
 		return s, nil
 	}
@@ -623,8 +727,11 @@ func hex4(s []byte) (rune, bool) {
 
 // quote appends s as a JSON string. Bytes that are not UTF-8 become U+FFFD.
 func quote(dst, s []byte) []byte {
-	const hex = "0123456789abcdef"
-	dst = append(dst, '"')
+	return append(quoteInner(append(dst, '"'), s), '"')
+}
+
+// quoteInner appends s as it stands between quotes.
+func quoteInner(dst, s []byte) []byte {
 	for len(s) > 0 {
 		c := s[0]
 		switch {
@@ -636,11 +743,19 @@ func quote(dst, s []byte) []byte {
 		case c == '"' || c == '\\':
 			dst = append(dst, '\\', c)
 		case c < 0x20:
-			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
+			dst = appendControl(dst, c)
 		default:
 			dst = append(dst, c)
 		}
 		s = s[1:]
 	}
-	return append(dst, '"')
+	return dst
+}
+
+func appendControl(dst []byte, c byte) []byte {
+	const hex = "0123456789abcdef"
+	if i := bytes.IndexByte([]byte("\b\f\n\r\t"), c); i >= 0 {
+		return append(dst, '\\', "bfnrt"[i])
+	}
+	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])
 }

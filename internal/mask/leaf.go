@@ -7,6 +7,7 @@ import (
 	"encoding/base32"
 	"encoding/base64"
 	"errors"
+	"hash"
 	"slices"
 )
 
@@ -74,7 +75,7 @@ func (l *leaves) replace(a Action, kind Kind, s []byte) ([]byte, error) {
 	case a == Token:
 		l.out = l.token(l.out[:0], s)
 		return l.out, nil
-	case a == Partial && len(s) >= 16 && len(s) <= 4096:
+	case a == Partial && len(s) >= 16 && len(s) <= maxPartial:
 		l.out = append(bytes.Repeat([]byte("*"), 8), lastRunes(s, 4)...)
 		return l.out, nil
 	case a == Null || a == Drop:
@@ -83,8 +84,11 @@ func (l *leaves) replace(a Action, kind Kind, s []byte) ([]byte, error) {
 	return marker, nil
 }
 
-// maxSealed is how long a value is that is sealed, in bytes.
-const maxSealed = 2 << 10
+// How long a value is that is sealed, or of which a part stays, in bytes.
+const (
+	maxSealed  = 2 << 10
+	maxPartial = 4 << 10
+)
 
 // lastRunes is the end of s, in whole characters.
 func lastRunes(s []byte, n int) []byte {
@@ -99,6 +103,11 @@ func lastRunes(s []byte, n int) []byte {
 func (l *leaves) token(dst, s []byte) []byte {
 	h := hmac.New(sha256.New, l.m.key)
 	_, _ = h.Write(s)
+	return tokenOf(dst, h)
+}
+
+// tokenOf appends the token of a value's HMAC.
+func tokenOf(dst []byte, h hash.Hash) []byte {
 	sum := h.Sum(nil)
 	dst = append(dst, "msk-"...)
 	return base32.StdEncoding.WithPadding(base32.NoPadding).AppendEncode(dst, sum[:15])
@@ -117,6 +126,9 @@ func (l *leaves) detect(kind Kind, s []byte, depth int) ([]byte, bool, error) {
 	if spans := l.find(s); len(spans) > 0 {
 		if kind != Text {
 			return l.whole(kind, s, spans)
+		}
+		if len(s) > 64 && spans[0].to-spans[0].from < len(s) && len(s)%4 == 0 && decode64(s) != nil {
+			return l.whole(Blob, s, spans) // a cut in it would be no base64
 		}
 		return l.cut(s, spans)
 	}
@@ -205,9 +217,7 @@ func nested(s []byte) bool {
 // json looks into text that is JSON. What does not parse is text.
 func (l *leaves) json(kind Kind, s []byte, depth int) (out []byte, changed, parsed bool, err error) {
 	before := l.total()
-	inside := *l.m
-	inside.root, inside.anywhere = &node{}, &node{}
-	j := newJSON(&inside, Options{}, l.counts)
+	j := newJSON(l.inside(), Options{}, l.counts)
 	j.depth = depth + 1
 	out, err = j.Append(nil, s)
 	if err == nil {
@@ -264,10 +274,7 @@ func decode64(s []byte) []byte {
 		}
 	}
 	trimmed := bytes.TrimRight(s, "=")
-	encoding := base64.RawStdEncoding
-	if bytes.ContainsAny(trimmed, "-_") {
-		encoding = base64.RawURLEncoding
-	}
+	encoding := coding64(trimmed)
 	out := make([]byte, encoding.DecodedLen(len(trimmed)))
 	n, err := encoding.Decode(out, trimmed)
 	if err != nil {

@@ -218,7 +218,5 @@ func (w *where) add(n *node) {
 
 func (p *path) leave() { p.places = p.places[:len(p.places)-1] }
 
-func (p *path) depth() int { return len(p.places) - 1 }
-
 // rule is the one that selects this place; nil when none does.
 func (p *path) rule() *Rule { return p.places[len(p.places)-1].rule }

@@ -6,6 +6,7 @@ import "bytes"
 type textStream struct {
 	holder
 	leaves
+	blots bool // what is found is written over, in as many letters
 }
 
 // window is how much of a text is held back: more than any detector needs to
@@ -68,12 +69,30 @@ func (t *textStream) release(dst []byte, until int, end bool) ([]byte, error) {
 	for len(kept) > 0 && kept[len(kept)-1].from >= until {
 		kept = kept[:len(kept)-1]
 	}
+	if t.blots {
+		return t.blot(dst, kept, until)
+	}
 	out, _, err := t.cut(t.buf[:until], kept)
 	if err != nil {
 		return dst, err
 	}
 	t.at = until
 	return append(dst, out...), nil
+}
+
+// blot is cut where what comes out must stay base64 of as many bytes.
+func (t *textStream) blot(dst []byte, spans []span, until int) ([]byte, error) {
+	for _, s := range spans {
+		t.count(s.d.name)
+		if s.d.action == Block {
+			return dst, ErrBlocked
+		}
+		for i := s.from; i < s.to; i++ {
+			t.buf[i] = "masked"[(i-s.from)%6]
+		}
+	}
+	t.at = until
+	return append(dst, t.buf[:until]...), nil
 }
 
 // word is the last place at or before i, but not far from it, that begins a

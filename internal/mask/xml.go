@@ -15,6 +15,7 @@ type xmlStream struct {
 	names [][]byte // of the open elements, as written
 	run   []byte   // text, comments and CDATA since the last tag, as written
 	text  []byte   // the text in it
+	long  Stream   // masks the text that is on its way, which is too long to be held
 	begun bool     // a root element was there
 }
 
@@ -62,7 +63,7 @@ func (x *xmlStream) scan(dst []byte, end bool) ([]byte, error) {
 				dst, err = x.tag(dst, token)
 			}
 		} else {
-			err = x.add(token)
+			dst, err = x.add(dst, token)
 		}
 		if err != nil {
 			return dst, err
@@ -130,11 +131,7 @@ func tagEnd(s []byte) int {
 
 // add takes text, a comment, CDATA or an instruction into the run. White space
 // and instructions before the root are no text of an element.
-func (x *xmlStream) add(token []byte) error {
-	x.run = append(x.run, token...)
-	if len(x.run) > maxHeld {
-		return ErrBound
-	}
+func (x *xmlStream) add(dst, token []byte) ([]byte, error) {
 	var err error
 	switch {
 	case bytes.HasPrefix(token, []byte("<![CDATA[")):
@@ -143,11 +140,67 @@ func (x *xmlStream) add(token []byte) error {
 	default:
 		x.text, err = unescapeXML(x.text, token)
 	}
-	return err
+	if err != nil {
+		return dst, err
+	}
+	if x.long != nil {
+		return x.pass(dst)
+	}
+	if x.run = append(x.run, token...); len(x.run) <= longText {
+		return dst, nil
+	}
+	if x.long, err = x.unheld(); err != nil {
+		return dst, err
+	}
+	run := x.run
+	x.run = x.run[:0]
+	if x.long == nil {
+		x.text = x.text[:0]
+		return append(dst, run...), nil
+	}
+	return x.pass(dst)
+}
+
+// unheld masks a run that is too long to be held; nil when nothing selects it.
+func (x *xmlStream) unheld() (Stream, error) {
+	r := x.path.rule()
+	switch {
+	case len(x.names) == 0:
+		return nil, ErrBound
+	case r == nil && len(x.m.detectors) == 0:
+		return nil, nil
+	case r != nil && x.ruleOfText() == nil: // white space alone is not replaced
+		return nil, ErrBound
+	}
+	return x.passage(r, Text, x.text, 0)
+}
+
+// pass writes what a text that is not held has become. Comments in it are left
+// out, and CDATA becomes plain text.
+func (x *xmlStream) pass(dst []byte) ([]byte, error) {
+	out, err := x.long.Append(nil, x.text)
+	x.text = x.text[:0]
+	if err != nil {
+		return dst, err
+	}
+	return escapeXML(dst, out), nil
+}
+
+// ruleOfText is the rule that selects the run: not one of white space.
+func (x *xmlStream) ruleOfText() *Rule {
+	if len(bytes.TrimSpace(x.text)) == 0 {
+		return nil
+	}
+	return x.path.rule()
 }
 
 // flush writes the run, masked.
 func (x *xmlStream) flush(dst []byte) ([]byte, error) {
+	if x.long != nil {
+		out, err := x.long.Finish(nil)
+		x.long, x.text = nil, x.text[:0]
+		return escapeXML(dst, out), err
+	}
 	if len(x.run) == 0 {
 		return dst, nil
 	}
@@ -158,11 +211,7 @@ func (x *xmlStream) flush(dst []byte) ([]byte, error) {
 		}
 		return append(dst, x.run...), nil
 	}
-	r := x.path.rule()
-	if r != nil && len(bytes.TrimSpace(x.text)) == 0 {
-		r = nil
-	}
-	out, changed, err := x.leaves.text(r, Text, x.text)
+	out, changed, err := x.leaves.text(x.ruleOfText(), Text, x.text)
 	if err != nil {
 		return dst, err
 	}
