@@ -35,15 +35,15 @@ func TestDeniedCall(t *testing.T) {
 		"Go, not permitted":    {goSDK, "AccessDenied", "policy", "DeleteItem", nil, "dynamodb:DeleteItem"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			before := u.upstream.Received()
+			before := u.Upstream.Received()
 			got := test.ask(t, u)
 			if got.Code != test.code || got.Attempts != 1 || got.Status != 403 {
 				t.Errorf("the agent was told %+v", got)
 			}
-			if now := u.upstream.Received(); now != before {
+			if now := u.Upstream.Received(); now != before {
 				t.Errorf("%d bytes reached the upstream", now-before)
 			}
-			deny := u.last(audit.Deny)
+			deny := u.Last(audit.Deny)
 			if deny.Rule != test.rule || deny.Name != test.event || deny.Error != "AccessDenied" || deny.Decision.Effect != "deny" ||
 				strings.Join(deny.Decision.Policies, " ") != strings.Join(test.policies, " ") || !strings.HasPrefix(deny.Decision.Denied, test.denied) {
 				t.Errorf("the record says %+v", deny)
@@ -65,8 +65,8 @@ func boto3(call string) func(*testing.T, *unit) sdkError {
 	return func(t *testing.T, u *unit) sdkError {
 		t.Helper()
 		cmd := exec.Command(python(t), "testdata/ask.py", call)
-		cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL=http://"+u.address, "AWS_ACCESS_KEY_ID="+u.keys.AccessKeyID,
-			"AWS_SECRET_ACCESS_KEY="+u.keys.SecretAccessKey, "AWS_SESSION_TOKEN="+u.keys.SessionToken, "AWS_REGION=us-east-1", "AWS_CONFIG_FILE=/dev/null")
+		cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL=http://"+u.Address, "AWS_ACCESS_KEY_ID="+u.Keys.AccessKeyID,
+			"AWS_SECRET_ACCESS_KEY="+u.Keys.SecretAccessKey, "AWS_SESSION_TOKEN="+u.Keys.SessionToken, "AWS_REGION=us-east-1", "AWS_CONFIG_FILE=/dev/null")
 		out, err := cmd.Output()
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
@@ -92,8 +92,8 @@ func goSDK(t *testing.T, u *unit) sdkError {
 	t.Helper()
 	attempts := 0
 	client := dynamodb.New(dynamodb.Options{
-		BaseEndpoint: aws.String("http://" + u.address), Region: "us-east-1",
-		Credentials: credentials.NewStaticCredentialsProvider(u.keys.AccessKeyID, u.keys.SecretAccessKey, u.keys.SessionToken),
+		BaseEndpoint: aws.String("http://" + u.Address), Region: "us-east-1",
+		Credentials: credentials.NewStaticCredentialsProvider(u.Keys.AccessKeyID, u.Keys.SecretAccessKey, u.Keys.SessionToken),
 		HTTPClient:  counting{&attempts},
 	})
 	_, err := client.DeleteItem(context.Background(), &dynamodb.DeleteItemInput{

@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 
 	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/test/gateway"
 )
 
 // nightly is whether `make nightly` runs, which takes its time.
@@ -38,7 +39,7 @@ func TestServicesKilledUnderLoad(t *testing.T) {
 	}
 	u, start := serve(t)
 	services := start()
-	u.login()
+	u.Login()
 	l := u.load(8)
 	for range kills {
 		l.more(40)
@@ -51,7 +52,7 @@ func TestServicesKilledUnderLoad(t *testing.T) {
 		t.Errorf("%d answers were cut by %d crashes of 8 calls in flight", l.lost.Load(), kills)
 	}
 	unknown := 0
-	for _, e := range u.log() {
+	for _, e := range u.Leaves() {
 		if e.Type == string(audit.CallUnknown) {
 			unknown++
 		}
@@ -64,29 +65,29 @@ func TestServicesKilledUnderLoad(t *testing.T) {
 func TestSDKWhileServicesAreAway(t *testing.T) {
 	u, start := serve(t)
 	services := start()
-	u.login()
+	u.Login()
 	attempts := 0
 	client := dynamodb.New(dynamodb.Options{
-		BaseEndpoint: aws.String("http://" + u.address), Region: "us-east-1", HTTPClient: counting{&attempts},
-		Credentials: credentials.NewStaticCredentialsProvider(u.keys.AccessKeyID, u.keys.SecretAccessKey, u.keys.SessionToken),
+		BaseEndpoint: aws.String("http://" + u.Address), Region: "us-east-1", HTTPClient: counting{&attempts},
+		Credentials: credentials.NewStaticCredentialsProvider(u.Keys.AccessKeyID, u.Keys.SecretAccessKey, u.Keys.SessionToken),
 		Retryer:     retry.NewStandard(func(o *retry.StandardOptions) { o.MaxBackoff = 50 * time.Millisecond }),
 	})
 	kill(t, services)
-	before := u.upstream.Received()
+	before := u.Upstream.Received()
 	_, err := client.ListTables(t.Context(), &dynamodb.ListTablesInput{})
 	var api interface{ ErrorCode() string }
 	if !errors.As(err, &api) || api.ErrorCode() != "ServiceUnavailableException" || attempts != 3 {
 		t.Errorf("after %d attempts: %v", attempts, err)
 	}
-	if now := u.upstream.Received(); now != before {
+	if now := u.Upstream.Received(); now != before {
 		t.Errorf("%d bytes reached the upstream", now-before)
 	}
 	start()
-	within(t, "recovery", func() error { return u.get("/reports/k") })
+	gateway.Within(t, "recovery", func() error { return u.get("/reports/k") })
 }
 
 func (u *unit) get(target string) error {
-	status, body, err := do(http.DefaultClient, u.sign(http.MethodGet, target, ""))
+	status, body, err := gateway.Do(http.DefaultClient, u.sign(http.MethodGet, target, ""))
 	if err != nil || status != http.StatusOK {
 		return fmt.Errorf("%d %s %w", status, body, err)
 	}
@@ -101,7 +102,7 @@ func TestUpRecoversUnderLoad(t *testing.T) {
 		l.more(40)
 		old := child(t, cmd.Process.Pid, word)
 		check(t, syscall.Kill(old, syscall.SIGKILL))
-		within(t, word+" again", func() error {
+		gateway.Within(t, word+" again", func() error {
 			if child(t, cmd.Process.Pid, word) == old {
 				return errors.New("the same process")
 			}
@@ -123,13 +124,13 @@ func TestPoliciesReloadedUnderLoad(t *testing.T) {
 	l := u.load(2)
 	for i := range reloads {
 		if i%5 == 4 {
-			u.writePolicy("permit (everything);")
+			u.WritePolicy("permit (everything);")
 		} else {
-			u.writePolicy(fmt.Sprintf("%s\n// %d\n", policy, i))
+			u.WritePolicy(fmt.Sprintf("%s\n// %d\n", policy, i))
 		}
-		within(t, "reload", func() error {
+		gateway.Within(t, "reload", func() error {
 			loads := 0
-			for _, e := range u.log() {
+			for _, e := range u.Leaves() {
 				if e.Type == string(audit.PolicyLoad) {
 					loads++
 				}

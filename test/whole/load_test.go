@@ -15,6 +15,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/test/gateway"
 )
 
 // traffic is a bounded load of signed calls. Every call has a key of its own:
@@ -80,7 +81,7 @@ func (l *traffic) call(client *http.Client, n int) {
 	if method == http.MethodPut {
 		answer = ""
 	}
-	status, got, err := do(client, l.u.sign(method, target, body))
+	status, got, err := gateway.Do(client, l.u.sign(method, target, body))
 	switch {
 	case err != nil:
 		l.lost.Add(1)
@@ -103,7 +104,7 @@ func (l *traffic) call(client *http.Client, n int) {
 
 // sign makes an S3 request, signed by the AWS SDK's signer.
 func (u *unit) sign(method, target, body string) *http.Request {
-	r, err := http.NewRequestWithContext(context.Background(), method, "http://"+u.address+target, bytes.NewReader([]byte(body)))
+	r, err := http.NewRequestWithContext(context.Background(), method, "http://"+u.Address+target, bytes.NewReader([]byte(body)))
 	if err != nil {
 		panic(err) // the target is one of ours
 	}
@@ -111,7 +112,7 @@ func (u *unit) sign(method, target, body string) *http.Request {
 	digest := hex.EncodeToString(sum[:])
 	r.Header.Set("X-Amz-Content-Sha256", digest)
 	signer := v4.NewSigner(func(o *v4.SignerOptions) { o.DisableURIPathEscaping = true })
-	if err := signer.SignHTTP(context.Background(), u.keys, r, digest, "s3", "us-east-1", time.Now()); err != nil {
+	if err := signer.SignHTTP(context.Background(), u.Keys, r, digest, "s3", "us-east-1", time.Now()); err != nil {
 		panic(err) // static keys can't fail
 	}
 	return r
@@ -121,7 +122,7 @@ func (u *unit) sign(method, target, body string) *http.Request {
 func (l *traffic) more(n int64) {
 	l.u.Helper()
 	want := l.whole.Load() + n
-	within(l.u, "calls under load", func() error {
+	gateway.Within(l.u, "calls under load", func() error {
 		if got := l.whole.Load(); got < want {
 			return fmt.Errorf("%d calls were answered, wanted %d; %d unavailable, %d lost", got, want, l.later.Load(), l.lost.Load())
 		}
@@ -140,7 +141,7 @@ func (l *traffic) audit() {
 	}
 	begins, ends := map[string]int{}, map[string]int{}
 	keyOf := map[string]string{}
-	for _, e := range l.u.log() {
+	for _, e := range l.u.Leaves() {
 		switch {
 		case e.Type == string(audit.CallBegin) && len(e.Resources) == 1:
 			keyOf[e.Call] = strings.TrimPrefix(e.Resources[0].ARN, "arn:aws:s3:::")
@@ -150,7 +151,7 @@ func (l *traffic) audit() {
 		}
 	}
 	sent := 0
-	for _, r := range l.u.upstream.Requests() {
+	for _, r := range l.u.Upstream.Requests() {
 		if r.Target == "/" { // STS
 			continue
 		}
@@ -170,5 +171,5 @@ func (l *traffic) audit() {
 		}
 	}
 	l.u.Logf("%d calls: %d whole, %d denied, %d unavailable, %d lost; %d reached the upstream; %d begins, junk %d",
-		l.next.Load(), l.whole.Load(), l.denied.Load(), l.later.Load(), l.lost.Load(), sent, len(begins), l.u.upstream.Junk())
+		l.next.Load(), l.whole.Load(), l.denied.Load(), l.later.Load(), l.lost.Load(), sent, len(begins), l.u.Upstream.Junk())
 }
