@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"sort"
@@ -80,7 +81,7 @@ func (b *binder) service() (model.Service, error) {
 		names = append(names, n)
 	}
 	sort.Strings(names)
-	for n := range b.over.Operations {
+	for _, n := range slices.Concat(slices.Collect(maps.Keys(b.over.Operations)), slices.Collect(maps.Keys(b.over.Also))) {
 		if b.raw.Operations[n] == nil {
 			return b.out, fmt.Errorf("override of unknown operation %s", n)
 		}
@@ -205,20 +206,72 @@ func streams(raw *rawService, shape string) (stream, events bool) {
 func (b *binder) rules(op model.Operation) ([]model.Rule, error) {
 	texts, reviewed := b.over.Operations[op.Name]
 	var out []model.Rule
-	for _, t := range texts {
+	if !reviewed {
+		out = append(out, b.derived(op))
+	}
+	for _, t := range slices.Concat(texts, b.over.Also[op.Name], b.common.Also[b.raw.id+":"+op.Name]) {
 		r, err := b.reviewed(op, t)
 		if err != nil {
 			return nil, fmt.Errorf("%q: %w", t, err)
 		}
 		out = append(out, r)
 	}
-	if !reviewed {
-		out = append(out, b.derived(op))
-	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf("no rule")
 	}
-	return append(out, b.passRole(op, out)...), nil
+	out = append(out, b.tagging(op, out)...)
+	if !slices.ContainsFunc(texts, func(t string) bool { return strings.HasPrefix(t, "iam:PassRole ") }) {
+		out = append(out, b.passRole(op, out)...)
+	}
+	return out, nil
+}
+
+var tagMember = regexp.MustCompile(`(?i)^(tags|taglist|tagslist|tagspecifications?)$`)
+
+// tagging adds the action that tags in the request need, on what the operation
+// makes: the types that the request can't name, else those it is called after,
+// else all.
+func (b *binder) tagging(op model.Operation, rules []model.Rule) []model.Rule {
+	if op.Input == 0 || len(rules) == 0 {
+		return nil
+	}
+	prefix, name, _ := strings.Cut(rules[0].Action, ":")
+	var out []model.Rule
+	for _, tag := range slices.Sorted(maps.Keys(b.common.Tagging)) {
+		stated := slices.ContainsFunc(rules, func(r model.Rule) bool { return r.Action == tag })
+		if p, _, _ := strings.Cut(tag, ":"); p != prefix || stated || !slices.Contains(b.common.Tagging[tag], name) {
+			continue
+		}
+		for _, m := range b.shapes.out[op.Input-1].Members {
+			if tagMember.MatchString(m.Name) {
+				r, _ := b.action(tag)
+				r.AllTypes, r.On = b.over.AllTypes, b.made(op, rules[0].On)
+				r.When = []model.Cond{{Paths: []model.Path{{Steps: []string{m.Name}}}}}
+				out = append(out, r)
+			}
+		}
+	}
+	return out
+}
+
+// made picks the targets that an operation makes.
+func (b *binder) made(op model.Operation, on []model.Target) []model.Target {
+	var open, called []model.Target
+	for _, t := range on {
+		if len(t.Bind) == 0 {
+			open = append(open, t)
+		}
+		if strings.HasSuffix(key(op.Name), key(b.out.Types[t.Type].Type)) {
+			called = append(called, t)
+		}
+	}
+	switch {
+	case len(called) > 0:
+		return called
+	case len(open) > 0:
+		return open
+	}
+	return on
 }
 
 func (b *binder) reviewed(op model.Operation, text string) (model.Rule, error) {
@@ -289,6 +342,10 @@ func (b *binder) follow(shape int, steps []string) (int, error) {
 		at := b.shapes.out[shape]
 		if s == "{}" && at.Kind == model.Map {
 			shape = at.Members[0].Shape
+			continue
+		}
+		if at.Kind == model.Map { // s is a key
+			shape = at.Members[1].Shape
 			continue
 		}
 		i := slices.IndexFunc(at.Members, func(m model.Member) bool { return m.Name == s })
@@ -448,20 +505,24 @@ func guessAccess(op string) string {
 // action of the operation depends on it.
 func (b *binder) passRole(op model.Operation, rules []model.Rule) []model.Rule {
 	depends := slices.ContainsFunc(rules, func(r model.Rule) bool { return slices.Contains(b.common.PassRole, r.Action) })
-	stated := slices.ContainsFunc(rules, func(r model.Rule) bool { return r.Action == "iam:PassRole" })
-	if !depends || stated || op.Input == 0 {
+	if !depends || op.Input == 0 {
 		return nil
 	}
 	var out []model.Rule
-	for _, p := range b.rolePaths(op.Input-1, nil, nil) {
+	for _, p := range b.memberPaths(op.Input-1, profileMember, nil, nil) {
 		r, _ := b.action("iam:PassRole")
-		i, err := b.typeIndex("iam", "role")
-		if err != nil {
-			panic(err)
+		r.When = []model.Cond{{Paths: []model.Path{{Steps: p}}}}
+		r.On = []model.Target{{Type: b.roleType()}}
+		out = append(out, r)
+	}
+	for _, p := range b.memberPaths(op.Input-1, roleMember, nil, nil) {
+		if slices.Contains(b.common.NotRoles, p[len(p)-1]) || profileMember.MatchString(p[len(p)-1]) {
+			continue
 		}
+		r, _ := b.action("iam:PassRole")
 		path := model.Path{Steps: p}
 		r.When = []model.Cond{{Paths: []model.Path{path}}}
-		r.On = []model.Target{{Type: i, Bind: []model.Binding{{Var: "RoleNameWithPath", Path: path}}}}
+		r.On = []model.Target{{Type: b.roleType(), Bind: []model.Binding{{Var: "RoleNameWithPath", Path: path}}}}
 		out = append(out, r)
 	}
 	if len(out) == 0 {
@@ -470,10 +531,25 @@ func (b *binder) passRole(op model.Operation, rules []model.Rule) []model.Rule {
 	return out
 }
 
-var roleMember = regexp.MustCompile(`(?i)role(arn)?s?$`)
+// roleType is the index of IAM's role.
+func (b *binder) roleType() int {
+	i, err := b.typeIndex("iam", "role")
+	if err != nil {
+		panic(err) // IAM data has it
+	}
+	return i
+}
 
-// rolePaths finds string members named like a role, at most four levels deep.
-func (b *binder) rolePaths(shape int, at []string, seen []int) [][]string {
+// Members that hold a role, and those that hold an instance profile, whose role
+// the request does not say.
+var (
+	roleMember    = regexp.MustCompile(`(?i)role(arn)?s?$`)
+	profileMember = regexp.MustCompile(`(?i)(^|iam|ec2)instanceprofile(name|arn)?$|^JobFlowRole$|^instanceRole$`)
+)
+
+// memberPaths finds strings whose name fits, and those within a structure whose
+// name does, at most four levels deep.
+func (b *binder) memberPaths(shape int, fits *regexp.Regexp, at []string, seen []int) [][]string {
 	for b.shapes.out[shape].Kind == model.List {
 		shape = b.shapes.out[shape].Members[0].Shape
 	}
@@ -489,13 +565,12 @@ func (b *binder) rolePaths(shape int, at []string, seen []int) [][]string {
 		for b.shapes.out[leaf].Kind == model.List {
 			leaf = b.shapes.out[leaf].Members[0].Shape
 		}
-		if b.shapes.out[leaf].Kind == model.String {
-			if roleMember.MatchString(m.Name) {
-				out = append(out, path)
-			}
-			continue
+		switch {
+		case b.shapes.out[leaf].Kind != model.String:
+			out = append(out, b.memberPaths(m.Shape, fits, path, seen)...)
+		case fits.MatchString(m.Name), fits == profileMember && len(at) > 0 && fits.MatchString(at[len(at)-1]):
+			out = append(out, path)
 		}
-		out = append(out, b.rolePaths(m.Shape, path, seen)...)
 	}
 	return out
 }

@@ -10,20 +10,30 @@ import (
 // derived makes the rule of an operation that nobody reviewed: the action of
 // the same name, on the resource types whose ARN variables the input names.
 func (b *binder) derived(op model.Operation) model.Rule {
-	r, known := b.action(b.prefix + ":" + op.Name)
+	name := b.prefix + ":" + op.Name
+	if other := b.common.Renames[b.raw.id+":"+op.Name]; other != "" {
+		name = other
+	}
+	r, known := b.action(name)
 	r.AllTypes = b.over.AllTypes
+	if !known && b.over.PathActions != "" {
+		if r, known = b.pathAction(op); known {
+			return r
+		}
+	}
 	if !known {
 		b.report.count("inferred action", b.raw.id, op.Name)
 		return r
 	}
-	action := b.iam.actions[b.prefix][strings.ToLower(op.Name)]
+	prefix, short, _ := strings.Cut(name, ":")
+	action := b.iam.actions[prefix][strings.ToLower(short)]
 	required := false
 	for _, t := range action.ResourceTypes {
 		required = required || t.Required
 	}
 	bound := 0
 	for _, t := range action.ResourceTypes {
-		i, err := b.typeIndex(b.prefix, t.Name)
+		i, err := b.typeIndex(prefix, t.Name)
 		if err != nil {
 			b.report.count("unknown resource type", b.raw.id, op.Name)
 			continue

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
 	"strings"
@@ -21,12 +22,14 @@ type iamData struct {
 }
 
 type rawAction struct {
-	Name          string `json:"name"`
-	AccessLevel   string `json:"accessLevel"`
-	ResourceTypes []struct {
-		Name     string `json:"name"`
-		Required bool   `json:"required"`
-	} `json:"resourceTypes"`
+	Name          string       `json:"name"`
+	AccessLevel   string       `json:"accessLevel"`
+	ResourceTypes []rawTypeRef `json:"resourceTypes"`
+}
+
+type rawTypeRef struct {
+	Name     string `json:"name"`
+	Required bool   `json:"required"`
 }
 
 type rawType struct {
@@ -112,4 +115,71 @@ func (d *iamData) typeName(prefix, name string) string {
 		}
 	}
 	return name
+}
+
+// complete makes a type of every ARN: it splits the types that the data holds
+// with several, by the reviewed names, and adds the reviewed ones that it lacks.
+func (d *iamData) complete(c common, overrides map[string]*override) error {
+	for prefix, types := range d.types {
+		for name, t := range maps.Clone(types) {
+			arns := strings.Split(t.ARN, ", ")
+			names := c.Split[prefix+"/"+name]
+			if len(arns) == 1 && names == nil {
+				continue
+			}
+			if len(arns) != len(names) {
+				return fmt.Errorf("IAM data gives %s/%s %d ARNs: name a type for each in common.yaml, split", prefix, name, len(arns))
+			}
+			d.split(prefix, name, names, arns)
+		}
+	}
+	for _, o := range overrides {
+		for name, t := range o.Types {
+			if err := d.add(o.Prefix, name, t); err != nil {
+				return fmt.Errorf("%s: type %s: %w", o.Service, name, err)
+			}
+		}
+	}
+	return nil
+}
+
+func (d *iamData) split(prefix, name string, names, arns []string) {
+	delete(d.types[prefix], name)
+	for i, n := range names {
+		d.types[prefix][n] = rawType{Key: n, ARN: arns[i]}
+	}
+	for key, a := range d.actions[prefix] {
+		var refs []rawTypeRef
+		for _, r := range a.ResourceTypes {
+			if !strings.EqualFold(r.Name, name) {
+				refs = append(refs, r)
+				continue
+			}
+			for _, n := range names {
+				refs = append(refs, rawTypeRef{n, r.Required})
+			}
+		}
+		a.ResourceTypes = refs
+		d.actions[prefix][key] = a
+	}
+}
+
+// add takes in a type that the data lacks, for the actions that it is of.
+func (d *iamData) add(prefix, name string, t typeSpec) error {
+	if t.Of == nil {
+		return nil
+	}
+	if _, ok := d.types[prefix][name]; ok {
+		return errors.New("IAM data has it")
+	}
+	d.types[prefix][name] = rawType{Key: name, ARN: t.Pattern}
+	for _, action := range t.Of {
+		a, ok := d.actions[prefix][strings.ToLower(action)]
+		if !ok {
+			return fmt.Errorf("IAM data has no action %s:%s", prefix, action)
+		}
+		a.ResourceTypes = append(a.ResourceTypes, rawTypeRef{Name: name})
+		d.actions[prefix][strings.ToLower(action)] = a
+	}
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"flag"
 	"fmt"
 	"log"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -66,8 +67,11 @@ func run(botocore, iamFile, services, out string) error {
 	if err != nil {
 		return err
 	}
-	_, overrides, err := readOverrides()
+	c, overrides, err := readOverrides()
 	if err != nil {
+		return err
+	}
+	if err := iam.complete(c, overrides); err != nil {
 		return err
 	}
 	if raw, err = addParts(raw, overrides); err != nil {
@@ -187,7 +191,7 @@ func write(raw []*rawService, iam *iamData, parts *partitions, out string) error
 
 // checkLists refuses a listed operation that its service does not have.
 func checkLists(raw []*rawService, c common) error {
-	for _, id := range slices.Concat(c.Vends, c.Presigns, c.Large, c.Harmless) {
+	for _, id := range slices.Concat(c.Vends, c.Presigns, c.Large, c.Harmless, slices.Collect(maps.Keys(c.Renames)), slices.Collect(maps.Keys(c.Also))) {
 		service, op, _ := strings.Cut(id, ":")
 		i := slices.IndexFunc(raw, func(s *rawService) bool { return s.id == service })
 		if i >= 0 && raw[i].Operations[op] == nil {

@@ -26,6 +26,19 @@ type common struct {
 	Harmless  []string          `yaml:"harmless"`  // service:Operation whose output only looks like credentials
 	Escalates []string          `yaml:"escalates"` // IAM actions
 	PassRole  []string          `yaml:"passrole"`  // IAM actions that depend on iam:PassRole
+	NotRoles  []string          `yaml:"notroles"`  // members named like a role that hold none
+	// Tagging lists under a tagging action the actions of its service that need it
+	// when the request holds tags.
+	Tagging map[string][]string `yaml:"tagging"`
+	// Also is what the overrides' own says for services without a file.
+	Also map[string][]string `yaml:"also"` // service:Operation
+	// Renames gives the IAM action of an operation whose action has another
+	// name and the types by which it is derived: service:Operation to
+	// prefix:Action.
+	Renames map[string]string `yaml:"renames"`
+	// Split names the types that IAM's data holds as one with several ARNs, in
+	// their order: prefix/type to types.
+	Split map[string][]string `yaml:"split"`
 }
 
 // override is overrides/<service>.yaml: what was reviewed by hand for one
@@ -49,7 +62,12 @@ type override struct {
 	Types      map[string]typeSpec `yaml:"types"`
 	Large      []string            `yaml:"large"`
 	Refuse     map[string]string   `yaml:"refuse"`
-	Operations map[string][]string `yaml:"operations"`
+	Operations map[string][]string `yaml:"operations"` // in place of the derived rule
+	Also       map[string][]string `yaml:"also"`       // beside it
+	// PathActions is for a service whose IAM actions are HTTP methods, and whose
+	// resources are the requests' paths behind this one.
+	PathActions string   `yaml:"path_actions"`
+	RawVars     []string `yaml:"raw_vars"` // variables of such paths that hold any text
 }
 
 // shared is what the overrides say of an IAM prefix, whichever service's rules
@@ -69,7 +87,7 @@ func sharedByPrefix(overrides map[string]*override) map[string]*shared {
 		}
 		maps.Copy(s.vars, o.Vars)
 		for name, t := range o.Types {
-			if t.Pattern != "" || t.Exact != nil || t.Container != nil {
+			if t.Of == nil && t.Pattern != "" || t.Exact != nil || t.Container != nil {
 				s.types[name] = t
 			}
 		}
@@ -108,6 +126,7 @@ type typeSpec struct {
 	Exact     []string   `yaml:"exact"`
 	Container []string   `yaml:"container"`
 	Pattern   string     `yaml:"pattern"` // in place of IAM's, where that cannot be told from a request
+	Of        []string   `yaml:"of"`      // a type that IAM's data lacks: the actions on it
 }
 
 func readOverrides() (common, map[string]*override, error) {
