@@ -1,8 +1,10 @@
 package audit_test
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -71,4 +73,46 @@ func BenchmarkLeaf(b *testing.B) {
 	for b.Loop() {
 		buf = audit.AppendLeaf(buf[:0], e)
 	}
+}
+
+// BenchmarkVerify verifies a log of 200,000 records of calls, segments and
+// tiles, from the page cache.
+func BenchmarkVerify(b *testing.B) {
+	const records = 200_000
+	dir := b.TempDir()
+	l := open(b, audit.Config{Dir: dir + "/life"})
+	if err := l.Close(); err != nil {
+		b.Fatal(err)
+	}
+	leaves := slices.Collect(func(yield func([]byte) bool) {
+		for leaf, err := range audit.Read(dir + "/life") {
+			if err != nil {
+				b.Fatal(err)
+			}
+			if !yield(bytes.Clone(leaf)) {
+				return
+			}
+		}
+	})[:1]
+	now := time.Now()
+	for i := range records / 2 {
+		e := begin()
+		e.Call, e.Time = audit.NewID(now), now.Add(time.Duration(i)*time.Microsecond)
+		e.ID = e.Call
+		leaves = append(leaves, audit.AppendLeaf(nil, e))
+		end := &audit.Event{Type: audit.CallEnd, ID: audit.NewID(now), Call: e.Call, Time: e.Time, Outcome: "complete", Response: &audit.Message{Status: 200, Length: 900, RequestID: e.ID}}
+		leaves = append(leaves, audit.AppendLeaf(nil, end))
+	}
+	forged := filepath.Join(dir, "log")
+	if err := audit.Forge(forged, l.Head().Origin, dir+"/life.key", leaves); err != nil {
+		b.Fatal(err)
+	}
+	b.ReportAllocs()
+	for b.Loop() {
+		r, err := audit.Verify(b.Context(), audit.VerifyConfig{Log: os.DirFS(forged)})
+		if err != nil || r.Worst() == audit.Tampered || r.Size != int64(len(leaves)) || r.Calls != records/2 {
+			b.Fatalf("%v %+v", err, r)
+		}
+	}
+	b.ReportMetric(float64(len(leaves)*b.N)/b.Elapsed().Seconds(), "records/s")
 }

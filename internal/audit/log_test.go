@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -320,62 +319,6 @@ func TestFullDiskKeepsEnds(t *testing.T) {
 	}
 }
 
-// TestKill kills a writing process 20 times: no acknowledged record is lost.
-func TestKill(t *testing.T) {
-	if os.Getenv("AUDIT_CHILD") != "" {
-		killChild()
-		return
-	}
-	dir := t.TempDir()
-	var acked []string
-	for range 20 {
-		acked = append(acked, killRound(t, dir)...)
-	}
-	if len(acked) < 20 {
-		t.Fatalf("only %d records were acknowledged", len(acked))
-	}
-	checkAcked(t, dir, acked)
-}
-
-func killRound(t *testing.T, dir string) []string {
-	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run", "^TestKill$")
-	cmd.Env = append(os.Environ(), "AUDIT_CHILD="+dir)
-	var out bytes.Buffer
-	cmd.Stdout = &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	time.Sleep(150 * time.Millisecond)
-	_ = cmd.Process.Kill()
-	_ = cmd.Wait()
-	lines := strings.Split(out.String(), "\n")
-	return lines[:len(lines)-1]
-}
-
-// killChild appends from many goroutines and says what was acknowledged.
-func killChild() {
-	l, err := audit.Open(audit.Config{Dir: os.Getenv("AUDIT_CHILD"), Reserve: -1})
-	if err != nil {
-		panic(err)
-	}
-	var mu sync.Mutex
-	for range 16 {
-		go func() {
-			for {
-				e := &audit.Event{Type: audit.CallEnd, Call: audit.NewID(time.Now())}
-				call := e.Call
-				if _, err := l.Append(audit.Background(), e); err == nil {
-					mu.Lock()
-					_, _ = os.Stdout.WriteString(call + "\n")
-					mu.Unlock()
-				}
-			}
-		}()
-	}
-	select {}
-}
-
 // TestLeafIsCanonical: our encoder against somebody else's.
 func TestLeafIsCanonical(t *testing.T) {
 	for name, e := range leaves() {
@@ -406,16 +349,16 @@ func leaves() map[string]*audit.Event {
 			Name: "GetObject", Region: "us-east-1", Account: "1", Peer: "::1", Agent: "aws \x00\x1f\u2028\"\\\t\xff", ReadOnly: true,
 			Identity: &audit.Identity{Principal: "a|b", Groups: []string{"g"}, OnBehalfOf: []string{"h"}, Session: "s", Role: "r", Key: "k"},
 			Actions:  []string{"s3:GetObject"}, Resources: []audit.Resource{{Type: "s3:object", ARN: "arn:aws:s3:::b/ü\n"}},
-			Decision: &audit.Decision{Effect: "allow", Policies: []string{"p"}, Set: "x", Errors: []string{"e"}, Denied: "d"},
+			Decision: &audit.Decision{Effect: "allow", Policies: []string{"p"}, Set: "x", Errors: []string{"e"}, Denied: "d", Masks: []string{"pii"}, Approval: true},
 			Upstream: &audit.Upstream{Role: "r", SourceIdentity: "s", Level: "exact", Widened: true, Host: "h", Class: "none"},
-			Request:  &audit.Message{Hash: "h", Body: "sha256:00", Length: 5}, Response: &audit.Message{Status: 200, Length: -1, RequestID: "q",
+			Request:  &audit.Message{Hash: "h", Body: "sha256:00", Length: 5, Presigned: 900}, Response: &audit.Message{Status: 200, Length: -1, RequestID: "q",
 				Recording: &audit.Recording{Pack: "90/x.pack", Stream: 7, Key: "s/1", Commitment: "00", SHA256: "11", Chunks: 2, Bytes: 9, Cut: true}},
 			Shred: &audit.Shred{Keys: []string{"s/1"}, Packs: []string{"90/x.pack"}, Reason: "asked"},
 			Error: "e", Message: "m", Outcome: "complete", Count: 7, Rule: "r", Detail: map[string]string{"z": "1", "a": "2"},
 		},
 		"too much of everything": {
 			Agent: long, Actions: many, Resources: resources, Message: long, Detail: map[string]string{"x": long},
-			Identity: &audit.Identity{Groups: many, OnBehalfOf: many}, Decision: &audit.Decision{Policies: many, Errors: many, Denied: long},
+			Identity: &audit.Identity{Groups: many, OnBehalfOf: many}, Decision: &audit.Decision{Policies: many, Errors: many, Denied: long, Masks: many},
 		},
 	}
 }
@@ -436,5 +379,34 @@ func TestIDsSortByTime(t *testing.T) {
 	early, late := audit.NewID(time.UnixMilli(1)), audit.NewID(time.UnixMilli(2))
 	if len(early) != 26 || early >= late || audit.NewID(time.UnixMilli(1)) == early {
 		t.Error(early, late)
+	}
+}
+
+// watched is a segment that tells of its syncs.
+type watched struct {
+	audit.File
+	synced func()
+}
+
+func (w watched) Sync() error { w.synced(); return w.File.Sync() }
+
+// TestOpenSyncsWhatItTakesOver: what a killed process wrote and did not sync
+// must be on the disk before a checkpoint covers it, also when a new segment is
+// begun at once.
+func TestOpenSyncsWhatItTakesOver(t *testing.T) {
+	dir := t.TempDir()
+	for range 2 {
+		var synced []string
+		l := open(t, audit.Config{Dir: dir, SegmentSize: 1, File: func(path string) (audit.File, error) {
+			f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+			return watched{f, func() { synced = append(synced, filepath.Base(path)) }}, err
+		}})
+		before, _ := filepath.Glob(filepath.Join(dir, "*.seg"))
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if len(before) > 1 && !slices.Contains(synced, "00000002.seg") {
+			t.Errorf("the last segment that was there is not synced: %v", synced)
+		}
 	}
 }

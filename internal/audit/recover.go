@@ -97,16 +97,16 @@ func (l *Log) recover() (*recovery, error) {
 	return found, l.cut(found.torn)
 }
 
-// cut opens the last segment and cuts its torn tail.
+// cut opens the last segment and cuts its torn tail. It is synced in any case:
+// the process before may have been killed between a write and its sync.
 func (l *Log) cut(torn int64) (err error) {
 	if l.file, err = l.cfg.File(segmentPath(l.cfg.Dir, l.segment)); err != nil {
 		return err
 	}
-	if torn == 0 {
-		return nil
-	}
-	if err := l.file.Truncate(l.size); err != nil {
-		return fmt.Errorf("the log's torn tail can't be cut: %w", err)
+	if torn > 0 {
+		if err := l.file.Truncate(l.size); err != nil {
+			return fmt.Errorf("the log's torn tail can't be cut: %w", err)
+		}
 	}
 	return l.file.Sync()
 }

@@ -318,9 +318,16 @@ func TestEveryEditIsFound(t *testing.T) {
 		if r := verify(t, s.config()); r.Worst() != "" {
 			t.Fatalf("unchanged: %+v", r)
 		}
+		if err := check(t, s); err != nil {
+			t.Fatalf("unchanged, Tessera's fsck: %v", err)
+		}
 	}
 	names := slices.Sorted(maps.Keys(edits))
 	var made atomic.Int64
+	kinds := map[string]*atomic.Int64{}
+	for _, name := range names {
+		kinds[name] = &atomic.Int64{}
+	}
 	var wg sync.WaitGroup
 	for w := range 4 {
 		wg.Go(func() {
@@ -332,6 +339,7 @@ func TestEveryEditIsFound(t *testing.T) {
 					continue
 				}
 				made.Add(1)
+				kinds[name].Add(1)
 				if rep := verify(t, s.config()); rep.Worst() == "" && len(rep.Findings) == 0 {
 					t.Errorf("%s: not found: %+v", name, rep)
 				}
@@ -339,6 +347,11 @@ func TestEveryEditIsFound(t *testing.T) {
 		})
 	}
 	wg.Wait()
+	for name, n := range kinds {
+		if n.Load() < wanted/int64(4*len(names)) && !t.Failed() {
+			t.Errorf("only %d of %d edits were of the kind %q", n.Load(), made.Load(), name)
+		}
+	}
 }
 
 // TestForgeryIsFoundByAnchors: whoever holds the log's key can write another

@@ -147,18 +147,25 @@ func TestEveryEditOfABodyIsFound(t *testing.T) {
 		t.Fatal(err)
 	}
 	random := rand.New(rand.NewPCG(11, 1))
+	names, kinds := []string{"byte", "delete", "swap", "truncate", "replay", "drop frame"}, map[string]int{}
 	for made := 0; made < wanted; {
-		name := []string{"byte", "delete", "swap", "truncate", "replay", "drop frame"}[random.IntN(6)]
+		name := names[random.IntN(len(names))]
 		data := edit(random, name, bytes.Clone(whole))
 		if bytes.Equal(data, whole) {
 			continue
 		}
 		made++
+		kinds[name]++
 		if err := os.WriteFile(r.pack, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		if rep := r.verify(t); len(rep.Findings) == unanchored {
 			t.Fatalf("%s: not found", name)
+		}
+	}
+	for _, name := range names {
+		if kinds[name] < wanted/(4*len(names)) {
+			t.Errorf("only %d of %d edits were of the kind %q", kinds[name], wanted, name)
 		}
 	}
 }
