@@ -130,7 +130,9 @@ func (c *call) event(kind audit.Type) *audit.Event {
 	e := &audit.Event{
 		ID: audit.NewID(now), Type: kind, Time: now, Call: c.id, Region: c.signature.Scope.Region, Account: c.role.Account,
 		Agent: c.r.Headers.Value("user-agent"), Identity: c.identity(), Decision: c.decided(),
-		Request: &audit.Message{Hash: hex.EncodeToString(c.canonical[:]), Body: c.bodyDigest(), Length: c.bodyLength()},
+		Request: &audit.Message{
+			Hash: hex.EncodeToString(c.canonical[:]), Body: c.bodyDigest(), Length: c.bodyLength(), Presigned: int64(c.signature.Expires / time.Second),
+		},
 	}
 	if c.r.Peer.IsValid() {
 		e.Peer = c.r.Peer.String()
@@ -161,7 +163,10 @@ func (c *call) decided() *audit.Decision {
 	if c.decision.Set == "" {
 		return nil
 	}
-	d := &audit.Decision{Effect: "deny", Policies: c.decision.Reasons, Set: c.decision.Set, Errors: c.decision.Errors, Denied: c.decision.Denied}
+	d := &audit.Decision{
+		Effect: "deny", Policies: c.decision.Reasons, Set: c.decision.Set, Errors: c.decision.Errors, Denied: c.decision.Denied,
+		Masks: c.decision.Masks, Approval: c.decision.Need != nil && !c.allowed(),
+	}
 	switch {
 	case c.allowed():
 		d.Effect = "allow"

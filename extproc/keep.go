@@ -20,12 +20,14 @@ type keeping struct {
 	out [1][]byte
 }
 
+// Write keeps a copy of the piece and passes it on.
 func (k *keeping) Write(piece []byte) ([][]byte, error) {
 	k.Recording.Write(piece)
 	k.out[0] = piece
 	return k.out[:], nil
 }
 
+// Close has nothing to add: durable ends the recording.
 func (k *keeping) Close() ([][]byte, error) { return nil, nil }
 
 // durable ends a recording, waits until it is on disk, and returns what the leaf
@@ -93,6 +95,8 @@ type guarding struct {
 	out    [1][]byte
 }
 
+// Write passes the piece on, unless something that must not leave is in it:
+// refuse.ErrGuarded.
 func (g *guarding) Write(piece []byte) ([][]byte, error) {
 	var err error
 	if g.stream == nil {
@@ -108,6 +112,7 @@ func (g *guarding) Write(piece []byte) ([][]byte, error) {
 	return g.out[:], nil
 }
 
+// Close looks at what the end completes: refuse.ErrGuarded.
 func (g *guarding) Close() ([][]byte, error) {
 	if g.stream == nil {
 		return nil, nil

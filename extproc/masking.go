@@ -78,6 +78,7 @@ func (x *exchange) maskBody(r *wire.Response) (*masking, error) {
 	return x.masking, nil
 }
 
+// Write gives out what is masked of the answer so far.
 func (s *masking) Write(piece []byte) ([][]byte, error) {
 	if s.stream == nil {
 		s.about.Start = piece
@@ -89,6 +90,7 @@ func (s *masking) Write(piece []byte) ([][]byte, error) {
 	return s.gave(s.stream.Append(nil, piece))
 }
 
+// Close gives out the rest.
 func (s *masking) Close() ([][]byte, error) {
 	if s.stream == nil {
 		return nil, nil

@@ -41,6 +41,7 @@ type editing struct {
 	body  []byte
 }
 
+// Write collects the body, up to maxCollected: ErrLength.
 func (e *editing) Write(piece []byte) ([][]byte, error) {
 	if len(e.body)+len(piece) > maxCollected {
 		return nil, ErrLength
@@ -49,6 +50,8 @@ func (e *editing) Write(piece []byte) ([][]byte, error) {
 	return nil, nil
 }
 
+// Close gives out the edited body, or sigv4.ErrPayloadMismatch when it is not the
+// one that the grant is for.
 func (e *editing) Close() ([][]byte, error) {
 	body, err := rewrite.Apply(e.body, e.edits)
 	if err != nil {
@@ -73,6 +76,7 @@ type renaming struct {
 	body      []byte
 }
 
+// Write collects the answer, up to rewrite.MaxAnswer: ErrAnswer.
 func (r *renaming) Write(piece []byte) ([][]byte, error) {
 	if len(r.body)+len(piece) > rewrite.MaxAnswer {
 		return nil, ErrAnswer
@@ -81,6 +85,8 @@ func (r *renaming) Write(piece []byte) ([][]byte, error) {
 	return nil, nil
 }
 
+// Close gives out the answer with the gateway's names, or ErrAnswer when it can't
+// be read.
 func (r *renaming) Close() ([][]byte, error) {
 	body, err := rewrite.Answer(r.operation, r.body, r.origin)
 	if err != nil {

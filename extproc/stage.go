@@ -132,6 +132,7 @@ type digest struct {
 	out    [1][]byte
 }
 
+// Write hashes the piece and passes it on.
 func (d *digest) Write(piece []byte) ([][]byte, error) {
 	d.length += int64(len(piece))
 	d.sum.Write(piece)
@@ -139,6 +140,8 @@ func (d *digest) Write(piece []byte) ([][]byte, error) {
 	return d.out[:], nil
 }
 
+// Close compares the hash with the one that was signed:
+// sigv4.ErrPayloadMismatch.
 func (d *digest) Close() ([][]byte, error) {
 	if d.want != "" && d.want != d.hex() {
 		return nil, sigv4.ErrPayloadMismatch
@@ -146,8 +149,10 @@ func (d *digest) Close() ([][]byte, error) {
 	return nil, nil
 }
 
+// Length is how many bytes have passed.
 func (d *digest) Length() int64 { return d.length }
 
+// Digest is the hash of what has passed, as a leaf says it.
 func (d *digest) Digest() string { return "sha256:" + d.hex() }
 
 func (d *digest) hex() string { return hex.EncodeToString(d.sum.Sum(nil)) }

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/credence-gateway/credence/internal/audit"
 	"github.com/credence-gateway/credence/internal/awsapi"
 	"github.com/credence-gateway/credence/internal/bodies"
 	"github.com/credence-gateway/credence/internal/console"
@@ -18,7 +19,7 @@ import (
 
 // whatIf decides recorded calls again by the policies in a folder.
 func (s *show) whatIf(ctx context.Context, session string) error {
-	entries, err := s.entries(session)
+	entries, issued, err := s.entries(session)
 	if err != nil {
 		return err
 	}
@@ -33,35 +34,40 @@ func (s *show) whatIf(ctx context.Context, session string) error {
 	if s.reader, err = openReader(s.cfg, s.f.identity); err != nil {
 		return err
 	}
-	if err := s.desk.post(ctx, "/v1/views", console.View{Session: session}, nil); err != nil {
+	if err := s.desk.post(ctx, "/v1/views", console.View{Session: session, For: "what-if", Since: s.f.since, Until: s.f.until}, nil); err != nil {
 		return err
 	}
-	a := again{catalog: catalog, engine: engine, hosts: hosts(s.cfg)}
+	a := again{catalog: catalog, engine: engine, hosts: hosts(s.cfg), issued: issued}
 	w := replay.WhatIf{Recording: s.reader.Read, Understand: a.understand, Decide: a.decide}
 	return s.report(w.Run(entries))
 }
 
-// entries are a session's, or all, of the time that is asked for.
-func (s *show) entries(session string) ([]replay.Entry, error) {
+// entries are a session's, or all, of the time that is asked for, and when the
+// sessions were opened.
+func (s *show) entries(session string) ([]replay.Entry, map[string]time.Time, error) {
 	since, err := moment(s.f.since)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--since: %w", err)}
+		return nil, nil, usageError{fmt.Errorf("--since: %w", err)}
 	}
 	until, err := moment(s.f.until)
 	if err != nil {
-		return nil, usageError{fmt.Errorf("--until: %w", err)}
+		return nil, nil, usageError{fmt.Errorf("--until: %w", err)}
 	}
 	all, err := replay.Timeline(replay.Folder(s.cfg.Audit.Dir), session)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	var list []replay.Entry
+	issued := map[string]time.Time{}
 	for _, e := range all {
+		if e.Type == string(audit.SessionOpen) {
+			issued[e.Session] = e.Time
+		}
 		if !e.Time.Before(since) && (until.IsZero() || e.Time.Before(until)) {
 			list = append(list, e)
 		}
 	}
-	return list, nil
+	return list, issued, nil
 }
 
 func moment(text string) (time.Time, error) {
@@ -89,7 +95,7 @@ func (s *show) report(r replay.Report) error {
 func (s *show) printReport(r *replay.Report) {
 	for i := range r.Changes {
 		c := &r.Changes[i]
-		fmt.Fprintf(s.w, "%s → %s  %s\n", c.Was, c.Now.Effect, describe(&c.Entry))
+		fmt.Fprintf(s.w, "%s  %s\n", turn(c), describe(&c.Entry))
 		if c.Now.Denied != "" {
 			fmt.Fprintf(s.w, "    nothing would allow %s\n", c.Now.Denied)
 		} else if len(c.Now.Policies) > 0 {
@@ -106,11 +112,27 @@ func (s *show) printReport(r *replay.Report) {
 	}
 }
 
+// turn says what changes: "allow → deny", "newly masked: pii".
+func turn(c *replay.Change) string {
+	var parts []string
+	if len(c.Masked) > 0 {
+		parts = append(parts, "newly masked: "+strings.Join(c.Masked, ", "))
+	}
+	if len(c.Unmasked) > 0 {
+		parts = append(parts, "no longer masked: "+strings.Join(c.Unmasked, ", "))
+	}
+	if len(parts) == 0 {
+		parts = []string{c.Was + " → " + c.Now.Effect}
+	}
+	return strings.Join(parts, "; ")
+}
+
 // again understands and decides recorded calls as the gate does live ones.
 type again struct {
 	catalog *awsapi.Catalog
 	engine  *policies.Engine
 	hosts   []string
+	issued  map[string]time.Time // when sessions were opened
 }
 
 func (a *again) understand(e replay.Entry, rec bodies.Recorded) (awsapi.Call, error) {
@@ -131,9 +153,10 @@ func (a *again) understand(e replay.Entry, rec bodies.Recorded) (awsapi.Call, er
 func (a *again) decide(e replay.Entry, call awsapi.Call) replay.Verdict {
 	source, _ := netip.ParseAddr(e.Peer)
 	d := a.engine.Decide(policies.Facts{
-		Principal: principal(&e), Role: e.Role, SessionID: e.Session, Issued: e.Time, Now: e.Time, Source: source, Call: call,
+		Principal: principal(&e), Role: e.Role, SessionID: e.Session, Issued: a.opened(&e), Now: e.Time, Source: source,
+		Presigned: time.Duration(e.Presigned) * time.Second, Call: call,
 	})
-	v := replay.Verdict{Effect: "deny", Policies: d.Reasons, Denied: d.Denied}
+	v := replay.Verdict{Effect: "deny", Masks: d.Masks, Policies: d.Reasons, Denied: d.Denied}
 	switch {
 	case d.Allow && len(d.Errors) == 0:
 		v.Effect = "allow"
@@ -141,6 +164,15 @@ func (a *again) decide(e replay.Entry, call awsapi.Call) replay.Verdict {
 		v.Effect = "approval"
 	}
 	return v
+}
+
+// opened is when an entry's session was opened; its own time when the log does
+// not have that.
+func (a *again) opened(e *replay.Entry) time.Time {
+	if t, ok := a.issued[e.Session]; ok {
+		return t
+	}
+	return e.Time
 }
 
 // principal is who called, as the record names it.

@@ -15,9 +15,9 @@ import (
 // Checkpoint is what a log commits to: so many leaves, and the hash of the
 // tree over them. It is written as a signed note (C2SP tlog-checkpoint).
 type Checkpoint struct {
-	Origin string
-	Size   int64
-	Root   tlog.Hash
+	Origin string    // the log's name, "<audit.origin>/<epoch>"
+	Size   int64     // leaves
+	Root   tlog.Hash // RFC 6962, section 2.1
 }
 
 // String is the short form that session tags carry: "<size>:<first 16 hex
@@ -96,9 +96,13 @@ func newSigner(origin string, key ed25519.PrivateKey) (*signer, error) {
 	return &signer{key: key, verifier: v, vkey: vkey}, nil
 }
 
-// Name, KeyHash and Sign implement note.Signer.
-func (s *signer) Name() string                    { return s.verifier.Name() }
-func (s *signer) KeyHash() uint32                 { return s.verifier.KeyHash() }
+// Name implements note.Signer.
+func (s *signer) Name() string { return s.verifier.Name() }
+
+// KeyHash implements note.Signer.
+func (s *signer) KeyHash() uint32 { return s.verifier.KeyHash() }
+
+// Sign implements note.Signer. It never fails.
 func (s *signer) Sign(msg []byte) ([]byte, error) { return ed25519.Sign(s.key, msg), nil }
 
 func (s *signer) checkpoint(c Checkpoint) ([]byte, error) {

@@ -78,6 +78,8 @@ type Decision struct {
 	Set      string   // policySet: SHA-256
 	Errors   []string // errors
 	Denied   string   // denied: the first pair not allowed
+	Masks    []string // masks: names of the sets that the answer is under beside what is masked always; "none" takes that away too
+	Approval bool     // approval: with one, the call would have been allowed
 }
 
 // Upstream is how the call goes to AWS.
@@ -97,10 +99,11 @@ type Message struct {
 	// none. Of a body in signed chunks call.begin has "signed-chunks", and
 	// call.end "sha256-chunks:<hex>", the SHA-256 of the SHA-256s of its chunks.
 	Body      string
-	Length    int64  // length: bytes of body seen or declared, in call.end without aws-chunked framing; -1 unknown
-	Status    int    // status (response only)
-	RequestID string // requestId: AWS's (response only)
-	Recording *Recording
+	Length    int64      // length: bytes of body seen or declared, in call.end without aws-chunked framing; -1 unknown
+	Presigned int64      // presigned: seconds that the link lives by which the call was made (request only)
+	Status    int        // status (response only)
+	RequestID string     // requestId: AWS's (response only)
+	Recording *Recording // recording: nil when the message is not kept
 }
 
 // Recording refers to a recording of one direction of a call, which lies

@@ -46,7 +46,7 @@ func (e *Event) bare() *Event {
 	}
 	if e.Decision != nil {
 		d := *e.Decision
-		d.Policies, d.Errors = d.Policies[:min(len(d.Policies), 4)], d.Errors[:min(len(d.Errors), 2)]
+		d.Policies, d.Errors, d.Masks = d.Policies[:min(len(d.Policies), 4)], d.Errors[:min(len(d.Errors), 2)], d.Masks[:min(len(d.Masks), 4)]
 		b.Decision = &d
 	}
 	return &b
@@ -163,9 +163,11 @@ func (o *object) decision(d *Decision) {
 		return
 	}
 	in := o.open("decision")
+	in.flag("approval", d.Approval, d.Approval)
 	in.cut("denied", d.Denied, maxARN)
 	in.text("effect", d.Effect)
 	in.list("errors", d.Errors, 8, maxText)
+	in.list("masks", d.Masks, maxItems, 128)
 	in.list("policies", d.Policies, maxItems, 128)
 	in.text("policySet", d.Set)
 	o.close(in)
@@ -209,6 +211,7 @@ func (o *object) message(name string, m *Message) {
 	in.text("body", m.Body)
 	in.text("canonicalSha256", m.Hash)
 	in.number("length", m.Length, m.Length != 0)
+	in.number("presigned", m.Presigned, m.Presigned != 0)
 	in.recording(m.Recording)
 	in.text("requestId", m.RequestID)
 	in.number("status", int64(m.Status), m.Status != 0)

@@ -69,9 +69,9 @@ type Config struct {
 
 // File is what the log needs of a segment's file.
 type File interface {
-	Write(p []byte) (int, error)
-	Sync() error // data and length durable: fdatasync
-	Truncate(size int64) error
+	Write(p []byte) (int, error) // at the end; all of p, or an error
+	Sync() error                 // data and length durable: fdatasync
+	Truncate(size int64) error   // cuts the end off
 	Close() error
 }
 

@@ -97,9 +97,13 @@ func find(log fs.FS, size int64, id string) (int64, []byte, error) {
 // tileReader reads tiles for tlog.TileHashReader, which checks them.
 type tileReader struct{ log fs.FS }
 
-func (tileReader) Height() int                     { return tileHeight }
+// Height implements tlog.TileReader.
+func (tileReader) Height() int { return tileHeight }
+
+// SaveTiles implements tlog.TileReader; nothing is cached.
 func (tileReader) SaveTiles([]tlog.Tile, [][]byte) {}
 
+// ReadTiles implements tlog.TileReader.
 func (r tileReader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 	var list [][]byte
 	for _, t := range tiles {
@@ -114,10 +118,10 @@ func (r tileReader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
 
 // Proven is what a proof proves.
 type Proven struct {
-	Checkpoint Checkpoint
-	Index      int64
-	Leaf       []byte
-	Key        string // that signed the checkpoint
+	Checkpoint Checkpoint // that the proof leads to
+	Index      int64      // of the leaf, from 0
+	Leaf       []byte     // JCS JSON
+	Key        string     // that signed the checkpoint
 }
 
 // CheckProof checks a proof with nothing but the verifier key, offline.

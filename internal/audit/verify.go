@@ -40,7 +40,7 @@ type VerifyConfig struct {
 
 // AnchorStore is a place of checkpoints, as AnchorPath lays them out.
 type AnchorStore struct {
-	Name string
+	Name string // what findings call it
 	FS   fs.FS
 }
 
@@ -62,7 +62,7 @@ const (
 // Finding is something that is not as it must be.
 type Finding struct {
 	Kind Kind   `json:"kind"`
-	What string `json:"what"`
+	What string `json:"what"` // a sentence for people
 }
 
 // maxFindings bounds a report's list; more are counted.
@@ -70,34 +70,34 @@ const maxFindings = 100
 
 // Report is what was verified, and what was found.
 type Report struct {
-	Origin     string    `json:"origin"`
-	Size       int64     `json:"records"`
-	Root       string    `json:"root"` // base64
-	Key        string    `json:"key"`  // that signed the checkpoint
-	Pinned     bool      `json:"keyPinned"`
-	Unsigned   int64     `json:"unsigned"`   // records behind the checkpoint
-	Anchors    int       `json:"anchors"`    // checkpoints and heads that agree
-	Anchored   int64     `json:"anchored"`   // records that the newest of them covers
-	Calls      int64     `json:"calls"`      // begins
-	Unknown    int64     `json:"unknown"`    // of them with an unknown end
-	InFlight   int       `json:"inFlight"`   // of them without an end yet
-	Recordings int64     `json:"recordings"` // that were checked
-	Erased     int64     `json:"erased"`     // that were erased, and the log says so
-	Erasures   []Erasure `json:"erasures,omitempty"`
-	Findings   []Finding `json:"findings"`
-	More       int       `json:"moreFindings,omitempty"`
-	Others     []string  `json:"otherLogs,omitempty"` // under the same name, that anchors know
+	Origin     string    `json:"origin"`                 // the log's name
+	Size       int64     `json:"records"`                // that the checkpoint covers
+	Root       string    `json:"root"`                   // base64
+	Key        string    `json:"key"`                    // that signed the checkpoint
+	Pinned     bool      `json:"keyPinned"`              // VerifyConfig.Key was given
+	Unsigned   int64     `json:"unsigned"`               // records behind the checkpoint
+	Anchors    int       `json:"anchors"`                // checkpoints and heads that agree
+	Anchored   int64     `json:"anchored"`               // records that the newest of them covers
+	Calls      int64     `json:"calls"`                  // begins
+	Unknown    int64     `json:"unknown"`                // of them with an unknown end
+	InFlight   int       `json:"inFlight"`               // of them without an end yet
+	Recordings int64     `json:"recordings"`             // that were checked
+	Erased     int64     `json:"erased"`                 // that were erased, and the log says so
+	Erasures   []Erasure `json:"erasures,omitempty"`     // the first 100
+	Findings   []Finding `json:"findings"`               // the first 100
+	More       int       `json:"moreFindings,omitempty"` // beyond those
+	Others     []string  `json:"otherLogs,omitempty"`    // under the same name, that anchors know
 	worst      Kind
 }
 
 // Erasure is a body.shred and what it explains; the first 100 are listed.
 type Erasure struct {
-	Index      int64  `json:"record"`
-	At         string `json:"at"`
-	By         string `json:"by"`
-	Session    string `json:"session,omitempty"`
+	Index      int64  `json:"record"`            // of the leaf, from 0
+	At         string `json:"at"`                // its eventTime
+	By         string `json:"by"`                // "uid 1000", or "the gateway" when retention was over
+	Session    string `json:"session,omitempty"` // whose recordings; "" for whole packs
 	Reason     string `json:"reason"`
-	Recordings int64  `json:"recordings"`
+	Recordings int64  `json:"recordings"` // that it explains
 }
 
 // Worst is the worst kind of the findings, or "".

@@ -24,7 +24,9 @@ const kmsTimeout = 5 * time.Second
 // KMS encrypts and decrypts under a key of AWS KMS, with an encryption context.
 // https://docs.aws.amazon.com/kms/latest/APIReference/API_Encrypt.html
 type KMS interface {
+	// Encrypt wraps at most 4 KiB under the key with an ARN.
 	Encrypt(ctx context.Context, key string, plain []byte, context map[string]string) ([]byte, error)
+	// Decrypt opens what Encrypt wrapped with the same context.
 	Decrypt(ctx context.Context, key string, sealed []byte, context map[string]string) ([]byte, error)
 }
 

@@ -47,8 +47,8 @@ func NewReader(dir string, identities ...age.Identity) *Reader {
 
 // Recorded is a recording, opened.
 type Recorded struct {
-	Head Head
-	Body []byte
+	Head Head   // without credentials
+	Body []byte // what was kept of it
 }
 
 // Check compares a recording with what its leaf says, without opening it. Its

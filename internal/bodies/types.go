@@ -81,8 +81,8 @@ func orDefault[T int | int64 | time.Duration](v *T, value T) {
 
 // Message is what is recorded.
 type Message struct {
-	Session   string
-	Call      string
+	Session   string // whose key encrypts it
+	Call      string // of the call that it belongs to
 	Direction Direction
 	Head      Head
 	Limit     int64 // most bytes of body kept; 0 means MaxRecorded

@@ -72,6 +72,7 @@ type failure struct {
 	text   string
 }
 
+// Error is what the caller is told.
 func (f failure) Error() string { return f.text }
 
 // answer encodes what a handler returns. Errors of no known kind are not told.
@@ -184,7 +185,7 @@ func (a *api) body(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	if err := a.viewed(r.Context(), e.Session, e.ID); err != nil {
+	if err := a.viewed(r.Context(), View{Session: e.Session, Call: e.ID, Message: direction}); err != nil {
 		return nil, err
 	}
 	rec, err := a.Read(e.ID, direction, *ref)
@@ -227,11 +228,14 @@ func NewBody(rec bodies.Recorded, ref bodies.Reference) Body {
 	return b
 }
 
-// View is somebody's reading of recordings outside the gateway, of a session or
-// of all.
+// View is somebody's reading of recordings outside the gateway.
 type View struct {
-	Session string `json:"session,omitempty"`
-	Call    string `json:"call,omitempty"`
+	Session string           `json:"session,omitempty"` // "" for all
+	Call    string           `json:"call,omitempty"`    // "" for all of the session
+	Message bodies.Direction `json:"message,omitempty"` // "" for both
+	For     string           `json:"for,omitempty"`     // "what-if": read by policies, not shown
+	Since   string           `json:"since,omitempty"`   // as it was asked; "" for all
+	Until   string           `json:"until,omitempty"`
 }
 
 func (a *api) view(r *http.Request) (any, error) {
@@ -239,17 +243,19 @@ func (a *api) view(r *http.Request) (any, error) {
 	if err := decode(r, &v); err != nil {
 		return nil, err
 	}
-	return map[string]bool{"recorded": true}, a.viewed(r.Context(), v.Session, v.Call)
+	return map[string]bool{"recorded": true}, a.viewed(r.Context(), v)
 }
 
 // viewed is in the log before anything is shown.
-func (a *api) viewed(ctx context.Context, session, call string) error {
-	e := &audit.Event{Type: audit.ReplayView, Outcome: "complete"}
-	if session != "" {
-		e.Identity = &audit.Identity{Session: session}
+func (a *api) viewed(ctx context.Context, v View) error {
+	e := &audit.Event{Type: audit.ReplayView, Outcome: "complete", Detail: map[string]string{}}
+	if v.Session != "" {
+		e.Identity = &audit.Identity{Session: v.Session}
 	}
-	if call != "" {
-		e.Detail = map[string]string{"call": call}
+	for name, value := range map[string]string{"call": v.Call, "message": string(v.Message), "for": v.For, "since": v.Since, "until": v.Until} {
+		if value != "" {
+			e.Detail[name] = value
+		}
 	}
 	return a.Record(ctx, e)
 }

@@ -102,6 +102,28 @@ func (u *unit) ask(method, path, body string) (int, any) {
 	return w.Code, v
 }
 
+// views are the details of the log's replay.view events.
+func (u *unit) views() []map[string]string {
+	u.Helper()
+	var list []map[string]string
+	for data, err := range audit.Read(u.dir) {
+		if err != nil {
+			u.Fatal(err)
+		}
+		var e struct {
+			EventType string
+			Detail    map[string]string
+		}
+		if err := json.Unmarshal(data, &e); err != nil {
+			u.Fatal(err)
+		}
+		if e.EventType == string(audit.ReplayView) {
+			list = append(list, e.Detail)
+		}
+	}
+	return list
+}
+
 // kinds are the types of the log's events about a session.
 func (u *unit) kinds(session string) []string {
 	u.Helper()
@@ -164,7 +186,14 @@ func TestViewsAreRecorded(t *testing.T) {
 	if status, _ := u.ask("POST", "/v1/views", `{"session":"alpha"}`); status != 200 {
 		t.Fatal(status)
 	}
-	if diff := cmp.Diff([]string{"call.begin", "replay.view", "replay.view"}, u.kinds("alpha")); diff != "" {
+	if status, _ := u.ask("POST", "/v1/views", `{"session":"alpha","for":"what-if","since":"24h"}`); status != 200 {
+		t.Fatal(status)
+	}
+	if diff := cmp.Diff([]string{"call.begin", "replay.view", "replay.view", "replay.view"}, u.kinds("alpha")); diff != "" {
+		t.Error(diff)
+	}
+	want := []map[string]string{{"call": "c1", "message": "request"}, nil, {"for": "what-if", "since": "24h"}}
+	if diff := cmp.Diff(want, u.views()); diff != "" {
 		t.Error(diff)
 	}
 	u.broken = errors.New("the log is full")

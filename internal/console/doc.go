@@ -9,14 +9,15 @@
 //	                                                replay.Entry, the newest first; "*" stands for any text
 //	GET  /v1/calls/{id}                             replay.Entry
 //	GET  /v1/calls/{id}/{request|response}          what was recorded: Body
-//	POST /v1/views   {"session": …, "call": …}      records that somebody reads recordings elsewhere
+//	POST /v1/views   {"session": …, "call": …}      records that somebody reads recordings elsewhere: View
 //
 // Times are RFC 3339; since also takes a duration such as "24h", back from now.
 // An answer is JSON in UTF-8; an error is {"error": "one sentence"} with the
 // status 400, 404, 409, 410 (erased), 500 or 501 (not set up).
 //
 // Reading a recording and erasing one are in the log before the answer leaves:
-// replay.view and body.shred. A record that fails stops the act.
+// replay.view and body.shred, which say who ("by": today the user id on the
+// gateway's host), what, and what for. A record that fails stops the act.
 //
 // The handler trusts its listener: it belongs on a Unix socket (0600) or behind
 // a sign-in.

@@ -34,11 +34,11 @@ type Recorder struct {
 
 // Call is whose message is kept.
 type Call struct {
-	Session   string
-	ID        string
-	Service   string
-	Operation string
-	Protocol  string
+	Session   string // whose key encrypts it
+	ID        string // callID
+	Service   string // as in the signature's scope: "s3"
+	Operation string // "GetObject"
+	Protocol  string // awsapi.Protocol
 }
 
 // Request begins the recording of a request.

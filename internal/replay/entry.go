@@ -28,6 +28,9 @@ type Entry struct {
 	Actions    []string   `json:"actions,omitempty"`
 	Resources  []string   `json:"resources,omitempty"` // ARNs
 	Decision   string     `json:"decision,omitempty"`  // "allow", "deny", "would_deny"
+	Approval   bool       `json:"approval,omitempty"`  // with one, it would have been allowed
+	Masks      []string   `json:"masks,omitempty"`     // sets that the answer was under, as policy said
+	Presigned  int64      `json:"presigned,omitempty"` // seconds that the link lives by which the call was made
 	Policies   []string   `json:"policies,omitempty"`  // that decided
 	Set        string     `json:"policySet,omitempty"`
 	Rule       string     `json:"rule,omitempty"`
@@ -69,6 +72,8 @@ type leaf struct {
 	} `json:"userIdentity"`
 	Decision struct {
 		Effect   string   `json:"effect"`
+		Approval bool     `json:"approval"`
+		Masks    []string `json:"masks"`
 		Policies []string `json:"policies"`
 		Set      string   `json:"policySet"`
 	} `json:"decision"`
@@ -78,6 +83,7 @@ type leaf struct {
 
 type message struct {
 	Status    int               `json:"status"`
+	Presigned int64             `json:"presigned"`
 	Recording *bodies.Reference `json:"recording"`
 }
 
@@ -103,7 +109,7 @@ func (l *leaf) entry(index int64) Entry {
 		Groups: l.Identity.Groups, OnBehalfOf: l.Identity.OnBehalfOf, Role: l.Identity.Role, Account: l.Account, Region: l.Region,
 		Source: l.Source, Operation: l.Name, Actions: l.Actions, Decision: l.Decision.Effect, Policies: l.Decision.Policies,
 		Set: l.Decision.Set, Rule: l.Rule, Error: l.Error, Message: l.Message, Outcome: l.Outcome, Peer: l.Peer, Count: l.Count,
-		Request: l.Request.Recording,
+		Approval: l.Decision.Approval, Masks: l.Decision.Masks, Presigned: l.Request.Presigned, Request: l.Request.Recording,
 	}
 	if e.ID == "" {
 		e.ID = l.ID

@@ -274,6 +274,13 @@ func TestWhatIf(t *testing.T) {
 		call("stays", "allow", recorded(false)), call("stays-denied", "deny", recorded(false)),
 		call("now-denied", "allow", recorded(false)), call("now-allowed", "deny", recorded(false)),
 		call("now-approved", "allow", recorded(false)), call("now-masked", "allow", recorded(false)),
+		{ID: "stays-masked", Type: "call.begin", Decision: "allow", Masks: []string{"pii"}, Request: recorded(false)},
+		{ID: "other-masks", Type: "call.begin", Decision: "allow", Masks: []string{"pii"}, Request: recorded(false)},
+		call("nothing-masked", "allow", recorded(false)),
+		{ID: "default-again", Type: "call.begin", Decision: "allow", Masks: []string{"none"}, Request: recorded(false)},
+		call("stays-observed", "would_deny", recorded(false)), call("observed-allowed", "would_deny", recorded(false)),
+		{ID: "stays-approved", Type: "decision.deny", Decision: "deny", Approval: true, Request: recorded(false)},
+		{ID: "approved-denied", Type: "decision.deny", Decision: "deny", Approval: true, Request: recorded(false)},
 		call("cut", "allow", recorded(true)), call("not-recorded", "allow", nil), call("erased", "allow", recorded(false)),
 		call("odd", "allow", recorded(false)),
 		{ID: "no-call", Type: "session.open", Decision: "allow"}, {ID: "undecided", Type: "decision.deny"},
@@ -281,6 +288,10 @@ func TestWhatIf(t *testing.T) {
 	now := map[string]replay.Verdict{
 		"stays": {Effect: "allow"}, "stays-denied": {Effect: "deny"}, "now-denied": {Effect: "deny"}, "now-allowed": {Effect: "allow"},
 		"now-approved": {Effect: "approval"}, "now-masked": {Effect: "allow", Masks: []string{"pii"}},
+		"stays-masked": {Effect: "allow", Masks: []string{"pii"}}, "other-masks": {Effect: "allow", Masks: []string{"secrets"}},
+		"nothing-masked": {Effect: "allow", Masks: []string{"none"}}, "default-again": {Effect: "allow"},
+		"stays-observed": {Effect: "deny"}, "observed-allowed": {Effect: "allow"},
+		"stays-approved": {Effect: "approval"}, "approved-denied": {Effect: "deny", Masks: []string{"pii"}},
 	}
 	w := replay.WhatIf{
 		Recording: func(id string, d bodies.Direction, _ bodies.Reference) (bodies.Recorded, error) {
@@ -300,16 +311,20 @@ func TestWhatIf(t *testing.T) {
 	r := w.Run(entries)
 	var changed []string
 	for _, c := range r.Changes {
-		changed = append(changed, c.Entry.ID+": "+c.Was+" → "+c.Now.Effect)
+		changed = append(changed, fmt.Sprint(c.Entry.ID, ": ", c.Was, " → ", c.Now.Effect, " ", c.Masked, c.Unmasked))
 	}
-	want := []string{"now-denied: allow → deny", "now-allowed: deny → allow", "now-approved: allow → approval", "now-masked: allow → allow"}
+	want := []string{
+		"now-denied: allow → deny [] []", "now-allowed: deny → allow [] []", "now-approved: allow → approval [] []", "now-masked: allow → allow [pii] []",
+		"other-masks: allow → allow [secrets] [pii]", "nothing-masked: allow → allow [] [default]", "default-again: allow → allow [default] []",
+		"observed-allowed: would_deny → allow [] []", "approved-denied: approval → deny [] []",
+	}
 	if diff := cmp.Diff(want, changed); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"cut", "not-recorded", "erased", "odd"}, r.Unknown); diff != "" || r.Decided != 6 {
+	if diff := cmp.Diff([]string{"cut", "not-recorded", "erased", "odd"}, r.Unknown); diff != "" || r.Decided != 14 {
 		t.Error(diff, r.Decided)
 	}
-	if diff := cmp.Diff([]replay.Kind{{Name: "allow → deny", Count: 1}, {Name: "deny → allow", Count: 1}, {Name: "allow → approval", Count: 1}, {Name: "newly masked", Count: 1}}, r.Kinds()); diff != "" {
+	if diff := cmp.Diff([]replay.Kind{{Name: "allow → deny", Count: 1}, {Name: "deny → allow", Count: 1}, {Name: "allow → approval", Count: 1}, {Name: "newly masked", Count: 3}, {Name: "no longer masked", Count: 2}, {Name: "would_deny → allow", Count: 1}, {Name: "approval → deny", Count: 1}}, r.Kinds()); diff != "" {
 		t.Error(diff)
 	}
 }

@@ -177,6 +177,7 @@ type object struct {
 	info info
 }
 
+// Stat implements fs.File.
 func (o object) Stat() (fs.FileInfo, error) { return o.info, nil }
 
 // info implements fs.FileInfo.
@@ -186,12 +187,22 @@ type info struct {
 	dir  bool
 }
 
-func (i info) Name() string       { return i.name }
-func (i info) Size() int64        { return i.size }
-func (i info) ModTime() time.Time { return time.Time{} }
-func (i info) IsDir() bool        { return i.dir }
-func (i info) Sys() any           { return nil }
+// Name implements fs.FileInfo.
+func (i info) Name() string { return i.name }
 
+// Size implements fs.FileInfo.
+func (i info) Size() int64 { return i.size }
+
+// ModTime implements fs.FileInfo; it is not known.
+func (i info) ModTime() time.Time { return time.Time{} }
+
+// IsDir implements fs.FileInfo.
+func (i info) IsDir() bool { return i.dir }
+
+// Sys implements fs.FileInfo.
+func (i info) Sys() any { return nil }
+
+// Mode implements fs.FileInfo: read only.
 func (i info) Mode() fs.FileMode {
 	if i.dir {
 		return fs.ModeDir | 0o500
