@@ -68,11 +68,8 @@ func (c *call) partial() bool {
 }
 
 // guard looks into a body that was read; one that streams is looked into by the
-// exchange, unless it comes in chunks.
+// exchange.
 func (c *call) guard() error {
-	if c.chunks.Form != "" {
-		return refuse.ErrGuardedChunks
-	}
 	if !c.body.Seen {
 		return nil
 	}
@@ -167,7 +164,7 @@ func (c *call) keeps() string {
 		return ""
 	}
 	keep := ""
-	if !c.body.Seen && c.chunks.Form == "" && (!c.aws.StreamsInput || c.named()) {
+	if !c.body.Seen && (!c.aws.StreamsInput || c.named()) {
 		keep += "q"
 	}
 	if !c.aws.StreamsOutput || c.named() {

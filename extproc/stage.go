@@ -34,23 +34,22 @@ type described interface {
 
 // requestFlow is the way of the request's body: first it is verified against
 // what the agent signed. Stages that watch it come behind, and see verified
-// bytes as they leave.
+// bytes as they leave; in chunks they see the data as it comes.
 func (x *exchange) requestFlow(r *wire.Request, signed *sigv4.Signed, length int64) (flow, error) {
 	g := &x.grant
-	if g.Chunks != (grant.Chunks{}) {
-		resigner, err := x.config.resigner(g, signed)
-		if err != nil {
-			return flow{}, err
-		}
-		return newFlow(length, resigner, resigner), nil
-	}
-	d := &digest{sum: sha256.New()}
-	stages := []stage{d}
 	watching, err := x.watchers(r)
 	if err != nil {
 		return flow{}, err
 	}
-	stages = append(stages, watching...)
+	if g.Chunks != (grant.Chunks{}) {
+		c := &chunks{watching: watching}
+		if c.ChunkResigner, err = x.config.resigner(g, signed, c.look()); err != nil {
+			return flow{}, err
+		}
+		return newFlow(length, c, c), nil
+	}
+	d := &digest{sum: sha256.New()}
+	stages := append([]stage{d}, watching...)
 	if g.Edits != "" {
 		return editFlow(g, d, length, stages)
 	}
@@ -107,9 +106,56 @@ func (x *exchange) responseFlow(r *wire.Response, length int64, m *envoymsg.Muta
 	return f, nil
 }
 
+// chunks verifies a body in aws-chunked framing and signs it anew, while stages
+// that change nothing watch the data in it. A chunk whose data they refuse does
+// not go on.
+type chunks struct {
+	*sigv4.ChunkResigner
+	watching []stage
+	err      error // of a stage that watches
+}
+
+// look shows the stages the data as it comes; nil when nobody watches.
+func (c *chunks) look() func([]byte) {
+	if len(c.watching) == 0 {
+		return nil
+	}
+	return func(data []byte) {
+		for _, s := range c.watching {
+			if c.err == nil {
+				_, c.err = s.Write(data)
+			}
+		}
+	}
+}
+
+func (c *chunks) Write(piece []byte) ([][]byte, error) {
+	out, err := c.ChunkResigner.Write(piece)
+	if err == nil {
+		err = c.err
+	}
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *chunks) Close() ([][]byte, error) {
+	out, err := c.ChunkResigner.Close()
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range c.watching {
+		if _, err := s.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
 // resigner verifies the agent's chunks and signs them for AWS.
-func (c *Config) resigner(g *grant.Grant, signed *sigv4.Signed) (*sigv4.ChunkResigner, error) {
-	config := sigv4.ChunkConfig{Form: g.PayloadHash, Length: g.Chunks.Length, Trailer: g.Chunks.Trailer}
+func (c *Config) resigner(g *grant.Grant, signed *sigv4.Signed, decoded func([]byte)) (*sigv4.ChunkResigner, error) {
+	config := sigv4.ChunkConfig{Form: g.PayloadHash, Length: g.Chunks.Length, Trailer: g.Chunks.Trailer, Decoded: decoded}
 	if g.PayloadHash != sigv4.StreamingUnsigned {
 		key, err := c.Secret(g.Chunks.KeyID)
 		if err != nil {

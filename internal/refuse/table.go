@@ -40,8 +40,6 @@ var (
 	ErrMaskedPart = errors.New("parts of this object may not be read, since what is masked in it could lie across their edges: read it whole, without Range and partNumber")
 	// ErrGuarded: a detector found in the request what must not be sent.
 	ErrGuarded = errors.New("the request holds what may not be sent here, such as a key or personal data: take it out")
-	// ErrGuardedChunks: a body in signed chunks where bodies are looked into.
-	ErrGuardedChunks = errors.New("bodies are looked into here, and this one comes in chunks: set request_checksum_calculation to when_required, so that it comes whole")
 	// ErrUnmask: a token where policy does not let it stand for its value.
 	ErrUnmask = errors.New("a token stands for its value only where a policy says so with @unmask, in the session and account that it was made for")
 	// ErrPanic: the gateway failed.
@@ -148,7 +146,6 @@ var table = []row{
 	{ErrRole, Answer{"role-unknown", 403, accessDenied, "", 0}},
 	{ErrMaskedPart, Answer{"masked-part", 403, accessDenied, "", 0}},
 	{ErrGuarded, Answer{"request-guarded", 403, accessDenied, "", 0}},
-	{ErrGuardedChunks, Answer{"request-guarded-chunks", 403, accessDenied, "", 0}},
 	{ErrUnmask, Answer{"token-refused", 403, accessDenied, "", 0}},
 	{ErrVends, Answer{"credential-vending", 403, accessDenied, "", 0}},
 	{ErrRepeated, Answer{"signature-repeated", 503, serviceUnavailable, "", 1100 * time.Millisecond}},
