@@ -100,10 +100,10 @@ func TestUpRecoversUnderLoad(t *testing.T) {
 	l := u.load(4)
 	for _, word := range []string{"envoy", "serve", "envoy"} {
 		l.more(40)
-		old := child(t, cmd.Process.Pid, word)
+		old := gateway.Child(t, cmd.Process.Pid, word)
 		check(t, syscall.Kill(old, syscall.SIGKILL))
 		gateway.Within(t, word+" again", func() error {
-			if child(t, cmd.Process.Pid, word) == old {
+			if gateway.Child(t, cmd.Process.Pid, word) == old {
 				return errors.New("the same process")
 			}
 			return nil

@@ -5,13 +5,10 @@ package whole_test
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
-	"strings"
 	"testing"
 	"time"
 
@@ -69,27 +66,6 @@ func serve(t testing.TB) (*unit, func() *exec.Cmd) {
 		check(t, <-ended)
 	})
 	return u, func() *exec.Cmd { return u.Spawn("serve", "--sockets", sockets) }
-}
-
-// child is the process of up's child whose command line has the word.
-func child(t testing.TB, parent int, word string) int {
-	t.Helper()
-	found := 0
-	gateway.Within(t, word, func() error {
-		lists, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", parent))
-		for _, file := range lists {
-			text, _ := os.ReadFile(file)
-			for pid := range strings.FieldsSeq(string(text)) {
-				line, _ := os.ReadFile("/proc/" + pid + "/cmdline")
-				if args := strings.Split(string(line), "\x00"); filepath.Base(args[0]) == word || len(args) > 1 && args[1] == word {
-					found, _ = strconv.Atoi(pid)
-					return nil
-				}
-			}
-		}
-		return fmt.Errorf("process %d has no child %s", parent, word)
-	})
-	return found
 }
 
 func check(t testing.TB, err error) {
