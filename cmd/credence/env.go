@@ -112,7 +112,7 @@ type agentFlags struct {
 func (a *agentFlags) add(c *cobra.Command) {
 	a.login = webIdentity
 	c.Flags().StringVar(&a.role, "role", "", "role to open a session for (default: the only one configured)")
-	c.Flags().StringVar(&a.tokenFile, "token-file", "", "file with the agent's OIDC token (default: $AWS_WEB_IDENTITY_TOKEN_FILE, else the one that `up --dev` writes)")
+	c.Flags().StringVar(&a.tokenFile, "token-file", "", "`file` with the agent's OIDC token (default: $AWS_WEB_IDENTITY_TOKEN_FILE, else the one of up --dev)")
 	c.Flags().Var(&choice{value: &a.login, known: []string{webIdentity, container}}, "login", "how the SDK logs in: web-identity (STS) or container (credentials endpoint)")
 }
 

@@ -52,7 +52,7 @@ func newInit() *cobra.Command {
 	f.StringVar(&s.Account, "account", "123456789012", "AWS account")
 	f.StringVar(&s.Region, "region", "us-east-1", "AWS region")
 	f.StringVar(&s.RoleARN, "role-arn", "", "AWS role that credence assumes for agents (default: credence-agent in the account)")
-	f.StringVar(&s.Issuer, "issuer", "", "OIDC issuer of the agents' tokens (with --emulator: the one of `up --dev`)")
+	f.StringVar(&s.Issuer, "issuer", "", "`URL` of the agents' OIDC issuer (with --emulator: the one of up --dev)")
 	f.StringVar(&s.Audience, "audience", "credence", "audience of the agents' tokens")
 	return c
 }
