@@ -31,9 +31,9 @@ demo: setup ## an agent uses AWS through Envoy without an AWS key
 test: setup ## every test that needs Go and Python only
 	$(GO) test -count=1 -timeout 20m ./...
 
-test-sdks: setup ## the grid of every SDK: docs/sdks.md (installs Node.js, a JDK and Maven; needs Rust)
+test-sdks: setup $(NPM) ## the grid of every SDK: docs/sdks.md (fetches Node.js, a JDK and Maven; needs Rust)
 	bash test/sdks/tools.sh
-	$(GO) test -v -count=1 -timeout 30m -tags sdks ./test/sdks/...
+	PATH="$(abspath $(dir $(NPM))):$$PATH" $(GO) test -v -count=1 -timeout 30m -tags sdks ./test/sdks/...
 
 check: $(STAMP) ## format, vet, staticcheck, generated code, layout
 	@test -z "$$(gofmt -l cmd extauthz extproc xds policies envoy examples test internal)" || { gofmt -l . ; echo "run: make format"; exit 1; }
