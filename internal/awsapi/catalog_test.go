@@ -193,3 +193,26 @@ func TestOperations(t *testing.T) {
 		t.Errorf("%d operations of sqs (%v)", len(all), err)
 	}
 }
+
+// TestQueryMap: an operation with a map in its query takes keys that it does
+// not name, and keeps them apart from those that it does.
+func TestQueryMap(t *testing.T) {
+	c := load(t)
+	for _, test := range []struct {
+		target, member string
+		want           any
+	}{
+		{"/restapis/r/stages/s/exports/oas30?extensions=integrations&failonwarnings=x", "parameters", map[string]any{"extensions": "integrations", "failonwarnings": "x"}},
+		{"/restapis/r/stages/s/exports/oas30?parameters=x", "parameters", map[string]any{"parameters": "x"}},
+		{"/restapis/r/stages/s/exports/oas30", "parameters", nil},
+	} {
+		call, err := rest("apigateway", "GET", test.target, "").identify(c)
+		if diff := cmp.Diff(test.want, call.Params[test.member]); err != nil || call.Operation != "GetExport" || diff != "" {
+			t.Errorf("%s: %s, %v (-want +got):\n%s", test.target, call.Operation, err, diff)
+		}
+	}
+	call, err := rest("aps", "GET", "/scrapers?status=ACTIVE&status=FAILED&maxResults=3", "").identify(c)
+	if diff := cmp.Diff(map[string]any{"filters": map[string]any{"status": []any{"ACTIVE", "FAILED"}}, "maxResults": int64(3)}, call.Params); err != nil || diff != "" {
+		t.Errorf("ListScrapers: %v (-want +got):\n%s", err, diff)
+	}
+}

@@ -45,13 +45,18 @@ func withoutPort(authority string) string {
 	return authority[:i]
 }
 
-// native cuts the partition's DNS suffix off an AWS host.
+// native cuts one of the partition's two DNS suffixes off an AWS host:
+// amazonaws.com, or api.aws, under which newer services and dual-stack hosts
+// are.
 func (c *Catalog) native(name, partition string) (string, bool) {
 	i := slices.IndexFunc(c.index.Partitions, func(p model.Partition) bool { return p.ID == partition })
 	if i < 0 {
 		return "", false
 	}
-	return strings.CutSuffix(name, "."+c.index.Partitions[i].DNSSuffix)
+	if dns, ok := strings.CutSuffix(name, "."+c.index.Partitions[i].DNSSuffix); ok {
+		return dns, true
+	}
+	return strings.CutSuffix(name, "."+c.index.Partitions[i].DualStackSuffix)
 }
 
 // awsHost reads the labels of an AWS host before its DNS suffix. Only S3's

@@ -55,6 +55,11 @@ func TestHosts(t *testing.T) {
 		{"AWS's S3 Control", account + ".s3-control.us-east-1.amazonaws.com", points, nil, "GetAccessPoint s3:GetAccessPoint arn:aws:s3:us-east-1:111122223333:accesspoint/ap", "", account + "."},
 		{"DynamoDB by account", account + ".ddb.us-east-1.amazonaws.com", tables, own, "ListTables dynamodb:ListTables *?", "", ""},
 
+		{"a service below api.aws", "datazone.us-east-1.api.aws", rest("datazone", "GET", "/v2/domains", ""), own, "ListDomains datazone:ListDomains *?", "", ""},
+		{"DynamoDB's dual stack, by account", account + ".ddb.us-east-1.api.aws", tables, own, "ListTables dynamodb:ListTables *?", "", ""},
+		{"DynamoDB's dual stack, by another account", "444455556666.ddb.us-east-1.api.aws", tables, own, "host", "", ""},
+		{"api.aws of another partition", "datazone.cn-north-1.api.amazonwebservices.com.cn", rest("datazone", "GET", "/v2/domains", ""), own, "host", "", ""},
+
 		{"another name", "elsewhere.internal", s3("GET", "/b-1/k"), own, "host", "", ""},
 		{"a name that only ends alike", "evilgw.example.internal", s3("GET", "/b-1/k"), own, "host", "", ""},
 		{"a label before a service without prefixes", "x.gw.example.internal", tables, own, "host", "", ""},

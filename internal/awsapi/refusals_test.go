@@ -133,6 +133,7 @@ func TestRefusals(t *testing.T) {
 		{"A33 empty query key", s3("GET", "/b-1?=x"), "query"},
 		{"A33 empty pair", s3("GET", "/b-1?acl&&x=1"), "query"},
 		{"A33 query key twice", s3("GET", "/b-1?prefix=a&prefix=b"), "duplicate-key"},
+		{"A33 query key twice, of those that a map takes", rest("apigateway", "GET", "/restapis/r/stages/s/exports/oas30?a=1&a=2", ""), "duplicate-key"},
 		{"A33 query key in another case", s3("GET", "/b-1?ACL"), "unknown-parameter"},
 
 		// S3's query keys

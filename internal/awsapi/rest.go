@@ -14,6 +14,7 @@ type route struct {
 	op       *operation
 	segments []segment
 	literals []pair // query keys, with their values, that the template demands
+	rest     bool   // a member takes every query key that no other does
 	score    [4]int // literal segments, plain labels, required query keys, required headers
 }
 
@@ -23,7 +24,7 @@ type segment struct {
 	greedy bool
 }
 
-func newRoute(op *operation) *route {
+func newRoute(op *operation, shapes []model.Shape) *route {
 	r := &route{op: op}
 	path, query, _ := strings.Cut(op.URI, "?")
 	for _, s := range strings.Split(strings.TrimPrefix(path, "/"), "/") {
@@ -41,8 +42,14 @@ func newRoute(op *operation) *route {
 			}
 		}
 	}
+	r.rest = op.input != nil && slices.ContainsFunc(op.input.Members, func(m model.Member) bool { return takesRest(m, shapes) })
 	r.rank()
 	return r
+}
+
+// takesRest reports whether a member is a map of the query's other keys.
+func takesRest(m model.Member, shapes []model.Shape) bool {
+	return m.Location == model.Query && shapes[m.Shape].Kind == model.Map
 }
 
 func (r *route) rank() {
@@ -211,8 +218,7 @@ func (q *request) knows(r *route) bool {
 		members = r.op.input.Members
 	}
 	for _, p := range q.target.query {
-		literal := slices.ContainsFunc(r.literals, func(l pair) bool { return l.key == p.key })
-		if !literal && !knowsQuery(members, p.key) {
+		if !r.rest && !r.literal(p.key) && !knowsQuery(members, p.key) {
 			return false
 		}
 	}
@@ -222,6 +228,10 @@ func (q *request) knows(r *route) bool {
 		}
 	}
 	return q.hasRequired(members)
+}
+
+func (r *route) literal(key string) bool {
+	return slices.ContainsFunc(r.literals, func(l pair) bool { return l.key == key })
 }
 
 func (q *request) hasRequired(members []model.Member) bool {
@@ -281,7 +291,7 @@ func (q *request) bind(s *service, r *route) (map[string]any, error) {
 	}
 	if r.op.input != nil {
 		for _, m := range r.op.input.Members {
-			if err := q.bindMember(s, m, out); err != nil {
+			if err := q.bindMember(s, r, m, out); err != nil {
 				return nil, err
 			}
 		}
@@ -318,9 +328,12 @@ func (q *request) bindPath(s *service, r *route, out map[string]any) error {
 	return nil
 }
 
-func (q *request) bindMember(s *service, m model.Member, out map[string]any) error {
+func (q *request) bindMember(s *service, r *route, m model.Member, out map[string]any) error {
 	switch m.Location {
 	case model.Query:
+		if takesRest(m, s.data.Shapes) {
+			return q.bindRest(s, r, m, out)
+		}
 		return q.bindQuery(s, m, out)
 	case model.Header:
 		return q.bindHeader(s, m, out)
@@ -355,6 +368,31 @@ func (q *request) bindQuery(s *service, m model.Member, out map[string]any) erro
 		return refuse("duplicate-key", "the query key "+printable(m.Wire)+" is there twice")
 	default:
 		out[m.Name] = values[0]
+	}
+	return nil
+}
+
+// bindRest reads the query keys that are neither the template's nor another
+// member's into a map of texts, or of lists of texts.
+func (q *request) bindRest(s *service, r *route, m model.Member, out map[string]any) error {
+	value := s.data.Shapes[s.data.Shapes[m.Shape].Members[1].Shape]
+	found := map[string]any{}
+	for _, p := range q.target.query {
+		if r.literal(p.key) || p.key != m.Wire && knowsQuery(r.op.input.Members, p.key) {
+			continue
+		}
+		if value.Kind == model.List {
+			list, _ := found[p.key].([]any)
+			found[p.key] = append(list, p.value)
+			continue
+		}
+		if _, twice := found[p.key]; twice {
+			return refuse("duplicate-key", "the query key "+printable(p.key)+" is there twice")
+		}
+		found[p.key] = p.value
+	}
+	if len(found) > 0 {
+		out[m.Name] = found
 	}
 	return nil
 }

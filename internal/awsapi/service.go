@@ -68,7 +68,7 @@ func (s *service) index() {
 		}
 		s.operations[op.Name] = op
 		if s.speaksREST() && !op.Unrouted {
-			s.routes[op.Method] = append(s.routes[op.Method], newRoute(op))
+			s.routes[op.Method] = append(s.routes[op.Method], newRoute(op, s.data.Shapes))
 		}
 	}
 	for i := range s.data.Types {

@@ -43,8 +43,9 @@ type partitions struct {
 	Partitions []struct {
 		ID      string `json:"id"`
 		Outputs struct {
-			DNSSuffix    string `json:"dnsSuffix"`
-			GlobalRegion string `json:"implicitGlobalRegion"`
+			DNSSuffix       string `json:"dnsSuffix"`
+			DualStackSuffix string `json:"dualStackDnsSuffix"`
+			GlobalRegion    string `json:"implicitGlobalRegion"`
 		} `json:"outputs"`
 		RegionRegex string         `json:"regionRegex"`
 		Regions     map[string]any `json:"regions"`
@@ -77,7 +78,7 @@ func readPartitions(data string) (*partitions, error) {
 func (p *partitions) model() []model.Partition {
 	var out []model.Partition
 	for _, raw := range p.Partitions {
-		m := model.Partition{ID: raw.ID, DNSSuffix: raw.Outputs.DNSSuffix, GlobalRegion: raw.Outputs.GlobalRegion, RegionRegex: raw.RegionRegex}
+		m := model.Partition{ID: raw.ID, DNSSuffix: raw.Outputs.DNSSuffix, DualStackSuffix: raw.Outputs.DualStackSuffix, GlobalRegion: raw.Outputs.GlobalRegion, RegionRegex: raw.RegionRegex}
 		for r := range raw.Regions {
 			if !strings.HasSuffix(r, "-global") {
 				m.Regions = append(m.Regions, r)

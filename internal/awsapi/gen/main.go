@@ -182,9 +182,13 @@ func write(raw []*rawService, iam *iamData, parts *partitions, out string) error
 	if err != nil {
 		return err
 	}
+	corpus, err := corpusText("testdata/corpus.tsv")
+	if err != nil {
+		return err
+	}
 	return writeAll(out, map[string][]byte{
 		"catalog.bin":      data,
-		"../COVERAGE.md":   []byte(rep.text(botocoreVersion, iamVersion)),
+		"../COVERAGE.md":   []byte(rep.text(botocoreVersion, iamVersion, corpus)),
 		"LICENSE-iam-data": iam.licence,
 	})
 }

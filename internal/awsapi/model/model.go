@@ -57,8 +57,8 @@ type Stream struct {
 
 // Partition is an AWS partition.
 type Partition struct {
-	ID, DNSSuffix, GlobalRegion, RegionRegex string
-	Regions                                  []string
+	ID, DNSSuffix, DualStackSuffix, GlobalRegion, RegionRegex string
+	Regions                                                   []string
 }
 
 // Endpoint says which hosts serve a service.

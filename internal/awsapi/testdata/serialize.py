@@ -98,6 +98,7 @@ BY_OPERATION = {
     ("s3control", "CreateBucket"): {"Bucket": "bucket", "OutpostId": "op-01234567890123456"},
     ("s3control", "ListRegionalBuckets"): {"OutpostId": "op-01234567890123456"},
     ("s3control", "CreateAccessPoint"): {"Bucket": "bucket"},
+    ("bedrock-agentcore", "InvokeAgentRuntimeCommand"): {"contentType": "application/json"},
 }
 
 
@@ -115,23 +116,43 @@ class Caught(Exception):
     pass
 
 
-def requests(session, service, variants):
-    config = Config(s3={"addressing_style": "path"}, inject_host_prefix=False, parameter_validation=False, retries={"total_max_attempts": 1})
-    client = session.create_client(service, REGION, endpoint_url="http://127.0.0.1:8080", aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="secret", config=config)
+class Discovered:
+    """The answer to the DescribeEndpoints that comes before a service's first call."""
+
+    def __init__(self, url):
+        host = re.match(r"https?://([^/]+)", url).group(1)
+        self.body = json.dumps({"Endpoints": [{"Address": "cell1." + host, "CachePeriodInMinutes": 1440}]}).encode()
+
+    def stream(self, *_, **__):
+        yield self.body
+
+
+def client(session, service, endpoint, config):
+    return session.create_client(
+        service, REGION, endpoint_url=endpoint, aws_access_key_id="AKIDEXAMPLE", aws_secret_access_key="secret", aws_account_id=ACCOUNT, config=config
+    )
+
+
+def requests(client, service, variants, named={}, wanted=lambda operation: True):
+    """Yields one request for each operation and variant, and those that botocore
+    refuses to make. Members in named have that value, where the input has them."""
     caught = []
 
-    def catch(request, **_):
+    def catch(request, event_name, **_):
+        if event_name.endswith(".DescribeEndpoints") and operation != "DescribeEndpoints":
+            return botocore.awsrequest.AWSResponse(request.url, 200, {}, Discovered(request.url))
         caught.append(request)
         raise Caught
 
     client.meta.events.register("before-send", catch)
     model = client.meta.service_model
-    for operation in model.operation_names:
+    for operation in filter(wanted, model.operation_names):
         shape = model.operation_model(operation).input_shape
         previous = None
         for variant in variants:
             params = sample(service, shape, "", variant == "all", frozenset()) if shape else {}
-            params.update({k: v for k, v in BY_OPERATION.get((service, operation), {}).items()})
+            params.update(BY_OPERATION.get((service, operation), {}))
+            params.update({k: v for k, v in named.items() if k in params})
             caught.clear()
             try:
                 getattr(client, xform_name(operation))(**params)
@@ -159,18 +180,20 @@ def record(service, operation, variant, request):
         "method": request.method, "target": re.sub(r"^https?://[^/]+", "", request.url) or "/",
         "headers": sorted([k, v] for k, v in headers.items() if k not in DROP), "body": base64.b64encode(body or b"").decode(),
     }
-    return {"service": service, "operation": operation, "variant": variant, "scope": scope.group(1) if scope else "", "rest": rest}
+    host = re.match(r"https?://([^/]+)", request.url).group(1)
+    return {"service": service, "operation": operation, "variant": variant, "scope": scope.group(1) if scope else "", "host": host, "rest": rest}
 
 
 def main():
     out, services = sys.argv[1], sys.argv[2:]
     session = botocore.session.Session()
+    config = Config(s3={"addressing_style": "path"}, inject_host_prefix=False, parameter_validation=False, retries={"total_max_attempts": 1})
     overrides = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../gen/overrides")
     lines = io.StringIO()
     n = bad = 0
     for service in services or session.get_available_services():
         reviewed = os.path.exists(os.path.join(overrides, service + ".yaml"))
-        for line in requests(session, service, ("required", "all") if reviewed else ("required",)):
+        for line in requests(client(session, service, "http://127.0.0.1:8080", config), service, ("required", "all") if reviewed else ("required",)):
             n += 1
             if "error" in line:
                 bad += 1
@@ -182,4 +205,5 @@ def main():
     print(f"{n} requests, {bad} that botocore refused", file=sys.stderr)
 
 
-main()
+if __name__ == "__main__":
+    main()
