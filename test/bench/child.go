@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -53,6 +54,10 @@ func upstream(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("content-type", "application/x-amz-json-1.0")
+	if bytes.Contains(body, []byte(secretTable)) {
+		_, _ = w.Write(secretItem)
+		return
+	}
 	_, _ = w.Write(item)
 }
 

@@ -5,7 +5,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -102,7 +101,7 @@ func (g *gateway) configure(ctx context.Context, binary, dir, upstream, issuer s
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}
-	return os.WriteFile(filepath.Join(dir, "policies", "bench.cedar"), []byte(policy), 0o600)
+	return os.WriteFile(filepath.Join(dir, "policies", "bench.cedar"), []byte(policy+bodyPolicy), 0o600)
 }
 
 // login takes keys from the container credentials door.
@@ -224,85 +223,4 @@ func (g *gateway) sign(req *http.Request, hash, service string) error {
 func digest(data []byte) string {
 	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
-}
-
-// zeros is an endless reader of zero bytes.
-type zeros struct{}
-
-func (zeros) Read(p []byte) (int, error) {
-	clear(p)
-	return len(p), nil
-}
-
-// uploads sends one large hash-signed object by each way, three times, and
-// keeps the median rate and the worst growth of resident memory.
-func (r *rig) uploads(ctx context.Context, o options, rep *report) error {
-	h := sha256.New()
-	if _, err := io.CopyN(h, zeros{}, o.large); err != nil {
-		return err
-	}
-	hash := hex.EncodeToString(h.Sum(nil))
-	rates := map[string][]float64{}
-	growth := map[string][]int64{}
-	for range 3 {
-		for _, t := range r.targets {
-			if t.name != "passthrough" && t.name != "credence" {
-				continue
-			}
-			rate, grown, err := r.upload(ctx, t, o.large, hash)
-			if err != nil {
-				return fmt.Errorf("upload by %s: %w", t.name, err)
-			}
-			rates[t.name] = append(rates[t.name], rate)
-			growth[t.name] = larger(growth[t.name], grown)
-		}
-	}
-	for _, name := range []string{"passthrough", "credence"} {
-		rep.Uploads = append(rep.Uploads, upload{name, median(rates[name]), growth[name]})
-	}
-	rep.add("throughput of a hash-signed upload, credence : passthrough", rates["credence"], rates["passthrough"], ">= 0.95")
-	return nil
-}
-
-func (r *rig) upload(ctx context.Context, t target, size int64, hash string) (float64, []int64, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, "http://"+t.address+"/bucket/key", io.LimitReader(zeros{}, size))
-	if err != nil {
-		return 0, nil, err
-	}
-	req.ContentLength = size
-	req.Header.Set("X-Amz-Content-Sha256", hash)
-	if err := r.gateway.sign(req, hash, "s3"); err != nil {
-		return 0, nil, err
-	}
-	pids := t.pids()
-	if err := resetPeak(pids); err != nil {
-		return 0, nil, err
-	}
-	before, err := peak(pids)
-	if err != nil {
-		return 0, nil, err
-	}
-	began := time.Now()
-	resp, err := (&http.Client{Transport: &http.Transport{WriteBufferSize: 256 << 10}}).Do(req)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer resp.Body.Close() //nolint:errcheck // read only
-	if resp.StatusCode != http.StatusOK || resp.Header.Get("X-Bench-Bytes") != fmt.Sprint(size) {
-		text, _ := io.ReadAll(io.LimitReader(resp.Body, 1000))
-		return 0, nil, errors.New(resp.Status + " " + resp.Header.Get("X-Bench-Bytes") + " " + string(text))
-	}
-	rate := float64(size) / 1e6 / time.Since(began).Seconds()
-	after, err := peak(pids)
-	for i := range after {
-		after[i] -= before[i]
-	}
-	return rate, after, err
-}
-
-func larger(a, b []int64) []int64 {
-	for i := range min(len(a), len(b)) {
-		b[i] = max(a[i], b[i])
-	}
-	return b
 }

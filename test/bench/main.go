@@ -12,6 +12,12 @@
 //	credence     the whole path, class none
 //	skeleton-request, credence-request   the same with the request's body, the
 //	-response, -both                     response's, or both in full duplex
+//	credence-unmasked, -masked, -kept    class response: an answer of 1 KB that
+//	             detectors look into and find nothing in, one with two secrets,
+//	             and that one recorded with its request of 1 KB
+//
+// Uploads are of zeros: with their digest signed, with none, and in signed
+// chunks of 64 KiB, whose signatures cost the sender next to nothing.
 //
 // CPU is that of the proxy processes (Envoy and the Go service) from the
 // kernel's accounting, divided by requests, at 32 connections in a closed loop.
@@ -80,6 +86,9 @@ func (rig *rig) measure(ctx context.Context, o options, r *report) error {
 		return err
 	}
 	if err := rig.latency(ctx, o, r); err != nil {
+		return err
+	}
+	if err := rig.bodies(ctx, o, r); err != nil {
 		return err
 	}
 	if o.large > 0 {

@@ -41,6 +41,7 @@ type ratio struct {
 type upload struct {
 	Variant string  `json:"variant"`
 	MBps    float64 `json:"mb_per_second"`
+	CPU     float64 `json:"cpu_s_per_gb"`     // of its processes
 	Growth  []int64 `json:"rss_growth_bytes"` // per process
 }
 
@@ -49,6 +50,7 @@ type report struct {
 	Started time.Time `json:"started"`
 	Rows    []*row    `json:"rows"`
 	Ratios  []ratio   `json:"ratios"`
+	Bodies  []*row    `json:"bodies"`
 	Uploads []upload  `json:"uploads"`
 }
 
@@ -184,12 +186,15 @@ func (r report) print(w io.Writer) {
 	for _, x := range r.Rows {
 		p("%-18s %12.0f %12.0f %12.0f %9.2f %9.2f %9d\n", x.Variant, x.CPU, x.Envoy, x.RPS, x.P50, x.P99, x.RSS>>20)
 	}
+	for _, x := range r.Bodies {
+		p("%-18s %12.0f %12s %9.2f\n", x.Variant, x.CPU, "", x.RPS)
+	}
 	p("\n%-52s %7s %15s  %s\n", "paired ratio", "median", "quartiles", "goal")
 	for _, x := range r.Ratios {
 		p("%-52s %7.2f %7.2f-%-7.2f  %s\n", x.What, x.Value, x.Low, x.High, x.Gate)
 	}
 	for _, u := range r.Uploads {
-		p("\nupload %-18s %6.0f MB/s, RSS growth per process %s", u.Variant, u.MBps, sizes(u.Growth))
+		p("\nupload %-34s %6.0f MB/s, %5.2f s of CPU per GB, RSS growth per process %s", u.Variant, u.MBps, u.CPU, sizes(u.Growth))
 	}
 	p("\n")
 }

@@ -21,8 +21,9 @@ import (
 type rig struct {
 	dir      string
 	envoy    string
-	upstream string // host:port
-	targets  []target
+	upstream string   // host:port
+	targets  []target // that are measured by small calls
+	all      []target
 	gateway  *gateway
 	children []*exec.Cmd
 }
@@ -62,6 +63,7 @@ func (r *rig) startAll(ctx context.Context, o options) error {
 	if err := r.startGateway(ctx, o); err != nil {
 		return err
 	}
+	r.all = slices.Clone(r.targets)
 	if o.only != "" {
 		only := strings.Split(o.only, ",")
 		r.targets = slices.DeleteFunc(r.targets, func(t target) bool { return !slices.Contains(only, t.name) })
