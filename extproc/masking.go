@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -74,7 +75,7 @@ func speaks(name string) bool {
 
 // maskBody is the stage of an answer whose head maskHead has seen.
 func (x *exchange) maskBody(r *wire.Response) (*masking, error) {
-	x.masking.about = masks.Answer{Type: r.Headers.Value("content-type"), Encoding: r.Headers.Value("content-encoding"), Service: x.grant.Service}
+	x.masking.about = masks.Answer{Type: r.Headers.Value("content-type"), Encoding: r.Headers.Value("content-encoding"), Service: x.grant.Service, Failed: r.Status >= http.StatusBadRequest}
 	return x.masking, nil
 }
 

@@ -16,11 +16,11 @@ const maxPaths = 1000
 // a list's elements and "{}" for a map's values, or for any name. It is complete:
 // where shapes nest in themselves, come as events or have more than 1000 paths,
 // a path begins with "**." and selects its name at any depth, which may be more
-// than the model marks but is never less. Headers stand by their names, a
-// payload without members by the payload's. XML's paths begin below the
-// document, with its root. Two things no path can say: names of maps that are
-// themselves sensitive (the whole map is listed), and a payload that is one
-// blob (the body itself is the secret).
+// than the model marks but is never less. Headers stand by their names. XML's
+// paths begin below the document, with its root. "*" is a payload that is one
+// blob or text: the body itself is the secret. Before a path to base64 stands
+// "blob:". What no path can say are names of maps that are themselves sensitive:
+// the whole map is listed.
 func (c *Catalog) SensitiveOut(id OperationID, p Protocol) ([]string, error) {
 	s, op, err := c.operation(id)
 	if err != nil {
@@ -138,7 +138,7 @@ func (w *walker) payload(m model.Member, at string) {
 	case model.Structure, model.Map, model.List:
 		w.member(m, at)
 	default:
-		w.member(m, m.Wire)
+		w.member(m, "*")
 	}
 }
 
@@ -209,6 +209,8 @@ func (w *walker) member(m model.Member, at string) {
 	shape := w.shapes[m.Shape]
 	switch {
 	case w.inexact || !m.Sensitive && !w.holds[m.Shape]:
+	case m.Sensitive && shape.Kind == model.Blob && at != "*" && w.style != cborStyle:
+		w.add("blob:" + at)
 	case m.Sensitive:
 		w.add(at)
 	case shape.Kind == model.Structure && m.Streaming && !w.anywhere: // events

@@ -26,7 +26,7 @@ func TestSensitive(t *testing.T) {
 		{"s3:GetObject", awsapi.RESTXML, false, "x-amz-server-side-encryption-aws-kms-key-id"},
 		{"lambda:GetFunctionConfiguration", awsapi.RESTJSON, false, "Environment.Variables"},
 		{"codeartifact:GetAuthorizationToken", awsapi.RESTJSON, false, "{}"}, // the whole answer
-		{"lambda:Invoke", awsapi.RESTJSON, false, "Payload"},
+		{"lambda:Invoke", awsapi.RESTJSON, false, "*"},
 		{"lex-runtime:PostContent", awsapi.RESTJSON, false, "x-amz-lex-message"},
 		{"ssm:GetParametersByPath", awsapi.JSON11, false, "Parameters[].Value"},
 		{"ssm:GetParametersByPath", awsapi.CBOR, false, "Parameters[].Value"},

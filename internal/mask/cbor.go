@@ -29,6 +29,12 @@ func newCBOR(m *Mask, _ Options, counts Counts) *cborStream {
 	return &cborStream{leaves: leaves{m: m, counts: counts}, path: newPath(m)}
 }
 
+// within says that the item stands in a member of that name.
+func (c *cborStream) within(name string) {
+	c.path.enter([]byte(name), false)
+	c.path.keep()
+}
+
 // Counts implements Stream.
 func (c *cborStream) Counts() Counts { return c.counts }
 

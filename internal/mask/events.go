@@ -107,12 +107,12 @@ func (e *eventStream) scan(dst []byte) ([]byte, error) {
 // message masks an event by itself and holds it, or writes it with what was
 // held when its text has come to the end of a word.
 func (e *eventStream) message(dst, headers, payload []byte) ([]byte, error) {
-	headers, kind, err := e.headers(headers)
+	headers, kind, name, err := e.headers(headers)
 	if err != nil {
 		return dst, err
 	}
 	ev := event{headers: headers, format: formatOf(kind, e.opts.Inner)}
-	if ev.payload, err = e.payload(ev.format, payload); err != nil {
+	if ev.payload, err = e.payload(ev.format, name, payload); err != nil {
 		return dst, err
 	}
 	if ev.format == JSON && len(e.m.detectors) > 0 {
@@ -261,14 +261,19 @@ func formatOf(contentType string, otherwise Format) Format {
 	return otherwise
 }
 
-// payload masks a payload by itself.
-func (e *eventStream) payload(f Format, p []byte) ([]byte, error) {
+// payload masks a payload by itself. Paths lead to its members from the name of
+// the event's type, which is a member of the stream in AWS's models, or from its
+// own root.
+func (e *eventStream) payload(f Format, name string, p []byte) ([]byte, error) {
 	if len(p) == 0 {
 		return nil, nil
 	}
 	s, err := e.m.Stream(f, Options{DynamoDB: e.opts.DynamoDB})
 	if err != nil {
 		return nil, err
+	}
+	if in, ok := s.(interface{ within(name string) }); ok && name != "" {
+		in.within(name)
 	}
 	out, err := s.Append(make([]byte, 0, len(p)), p)
 	if err == nil {
@@ -281,17 +286,17 @@ func (e *eventStream) payload(f Format, p []byte) ([]byte, error) {
 }
 
 // headers masks what detectors find in texts among the headers, and returns
-// :content-type.
-func (e *eventStream) headers(s []byte) (out []byte, contentType string, err error) {
+// :content-type and :event-type.
+func (e *eventStream) headers(s []byte) (out []byte, contentType, eventType string, err error) {
 	for len(s) > 0 {
 		n := 1 + int(s[0])
 		if len(s) < n+1 {
-			return nil, "", ErrFormat
+			return nil, "", "", ErrFormat
 		}
 		name, kind := s[1:n], s[n]
 		size, ok := headerSize(s[n:])
 		if !ok {
-			return nil, "", ErrFormat
+			return nil, "", "", ErrFormat
 		}
 		whole := s[:n+size]
 		s = s[n+size:]
@@ -300,12 +305,15 @@ func (e *eventStream) headers(s []byte) (out []byte, contentType string, err err
 			continue
 		}
 		value := whole[n+3:]
-		if string(name) == ":content-type" {
+		switch string(name) {
+		case ":content-type":
 			contentType = string(value)
+		case ":event-type":
+			eventType = string(value)
 		}
 		masked, changed, err := e.leaves.text(nil, Text, value)
 		if err != nil {
-			return nil, "", err
+			return nil, "", "", err
 		}
 		if !changed || name[0] == ':' && len(masked) > 0x7fff {
 			out = append(out, whole...)
@@ -314,7 +322,7 @@ func (e *eventStream) headers(s []byte) (out []byte, contentType string, err err
 		out = append(out, whole[:n+1]...)
 		out = append(binary.BigEndian.AppendUint16(out, uint16(len(masked))), masked...)
 	}
-	return out, contentType, nil
+	return out, contentType, eventType, nil
 }
 
 // headerSize is the size of a header's type and value.

@@ -54,6 +54,12 @@ func newJSON(m *Mask, o Options, counts Counts) *jsonStream {
 	return &jsonStream{leaves: leaves{m: m, counts: counts}, path: newPath(m), dynamo: o.DynamoDB}
 }
 
+// within says that the value stands in a member of that name.
+func (j *jsonStream) within(name string) {
+	j.path.enter([]byte(name), false)
+	j.path.keep()
+}
+
 // Counts implements Stream.
 func (j *jsonStream) Counts() Counts { return j.counts }
 
@@ -243,6 +249,14 @@ func (j *jsonStream) kind() Kind {
 		return Text
 	}
 	return j.kinds[len(j.kinds)-1]
+}
+
+// ruleKind is the kind of a text that a rule selects.
+func (j *jsonStream) ruleKind() Kind {
+	if len(j.kinds) == 0 {
+		return open
+	}
+	return j.kind()
 }
 
 // name consumes a member's name. It is held until its value shows whether it
@@ -436,7 +450,11 @@ func (j *jsonStream) beginLong(dst []byte, inList bool) ([]byte, error) {
 	if err != nil {
 		return dst, err
 	}
-	if j.long, err = j.passage(r, j.kind(), start, j.depth); err != nil {
+	kind := j.kind()
+	if r != nil {
+		kind = j.ruleKind()
+	}
+	if j.long, err = j.passage(r, kind, start, j.depth); err != nil {
 		return dst, err
 	}
 	return append(j.flush(dst), '"'), nil
@@ -542,7 +560,7 @@ func (j *jsonStream) detectOrReplace(r *Rule, text []byte) ([]byte, bool, error)
 	if r == nil && len(j.m.detectors) > 0 {
 		return j.leaves.detect(j.kind(), text, j.depth)
 	}
-	return j.leaves.text(r, j.kind(), text)
+	return j.leaves.text(r, j.ruleKind(), text)
 }
 
 // removed handles the actions that leave no value. In a list a dropped element

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"hash"
 	"slices"
+	"time"
 )
 
 // Marker stands in place of what was taken out. No detector knows it.
@@ -16,6 +17,8 @@ const Marker = "[masked]"
 
 var (
 	marker     = []byte(Marker)
+	openMarker = []byte("+masked+") // reads as base64, too
+	epoch      = []byte("1970-01-01T00:00:00Z")
 	blobMarker = []byte(base64.StdEncoding.EncodeToString(marker))
 	zero       = []byte("0")
 )
@@ -57,6 +60,9 @@ func (l *leaves) text(r *Rule, kind Kind, s []byte) (out []byte, changed bool, e
 	if len(l.m.detectors) == 0 {
 		return s, false, nil
 	}
+	if kind == open || kind == untyped {
+		kind = Text
+	}
 	return l.detect(kind, s, 0)
 }
 
@@ -69,6 +75,10 @@ func (l *leaves) replace(a Action, kind Kind, s []byte) ([]byte, error) {
 		return zero, nil
 	case kind == Blob:
 		return blobMarker, nil
+	case a == Null || a == Drop:
+		return nil, nil
+	case kind != Text && isTime(s):
+		return epoch, nil
 	case a == Seal && l.m.seal != nil && len(s) <= maxSealed:
 		l.out = l.m.seal(l.out[:0], s)
 		return l.out, nil
@@ -78,10 +88,32 @@ func (l *leaves) replace(a Action, kind Kind, s []byte) ([]byte, error) {
 	case a == Partial && len(s) >= 16 && len(s) <= maxPartial:
 		l.out = append(bytes.Repeat([]byte("*"), 8), lastRunes(s, 4)...)
 		return l.out, nil
-	case a == Null || a == Drop:
-		return nil, nil
 	}
-	return marker, nil
+	return redacted(kind, s), nil
+}
+
+// redacted is what stands for s. Where its format doesn't tell what it is, it
+// stays something that a typed parser can read.
+func redacted(kind Kind, s []byte) []byte {
+	switch {
+	case kind == Text:
+	case kind == untyped && number(s):
+		return zero
+	case kind == untyped && (string(s) == "true" || string(s) == "false"):
+		return []byte("false")
+	case kind == open && len(s)%4 == 0 && run(s, &base64Byte) == len(s):
+		return openMarker
+	}
+	return marker
+}
+
+// isTime holds for date and time as RFC 3339 writes them.
+func isTime(s []byte) bool {
+	if len(s) < len("2006-01-02T15:04:05Z") || len(s) > 40 {
+		return false
+	}
+	_, err := time.Parse(time.RFC3339, string(s))
+	return err == nil
 }
 
 // How long a value is that is sealed, or of which a part stays, in bytes.

@@ -73,7 +73,8 @@ type replacing struct {
 	action Action
 	kind   Kind
 	quotes bool   // what is left is a JSON string
-	start  []byte // at most maxPartial and one more
+	name   string // to be counted with the first byte; "" when it was
+	start  []byte // at most maxPartial and one more byte
 	sum    hash.Hash
 }
 
@@ -81,11 +82,25 @@ func newReplacing(m *Mask, a Action, k Kind, counts Counts) *replacing {
 	return &replacing{leaves: leaves{m: m, counts: counts}, action: a, kind: k, sum: hmac.New(sha256.New, m.key)}
 }
 
+// newWhole replaces a body. Nothing is replaced when no rule selects it.
+func newWhole(m *Mask, o Options, counts Counts) Stream {
+	if m.whole == nil {
+		return newText(&Mask{}, counts)
+	}
+	r := newReplacing(m, m.whole.Action, m.whole.Kind, counts)
+	r.quotes, r.name = o.Quoted, m.whole.Name
+	return r
+}
+
 // Counts implements Stream.
 func (r *replacing) Counts() Counts { return r.counts }
 
 // Append implements Stream.
 func (r *replacing) Append(dst, piece []byte) ([]byte, error) {
+	if r.name != "" && len(piece) > 0 {
+		r.count(r.name)
+		r.name = ""
+	}
 	if r.action == Block && len(piece) > 0 {
 		return dst, ErrBlocked
 	}
@@ -101,8 +116,15 @@ func (r *replacing) Finish(dst []byte) ([]byte, error) {
 	if len(r.start) == 0 {
 		return dst, nil
 	}
-	out, err := r.replace(r.action, r.kind, r.start)
-	if len(r.start) > maxPartial && r.action == Token && r.kind == Text {
+	action, s := r.action, r.start
+	if len(s) > maxPartial { // what would need all of it
+		s = s[:maxPartial]
+		if action < Null {
+			action = Redact
+		}
+	}
+	out, err := r.replace(action, r.kind, s)
+	if r.action == Token && r.kind != Blob && r.kind != Number {
 		out = tokenOf(nil, r.sum)
 	}
 	switch {

@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"encoding/xml"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -191,5 +192,41 @@ func TestLongTextsAreNotHeld(t *testing.T) {
 				t.Errorf("%s in %s: %d bytes were held", name, f.format, most)
 			}
 		}
+	}
+}
+
+// TestWhole: a body that is selected itself is replaced, whatever it is.
+func TestWhole(t *testing.T) {
+	for _, tt := range []struct {
+		rule   string
+		quoted bool
+		in     string
+		want   string
+	}{
+		{"*", false, "password: hunter2", "[masked]"},
+		{"*", false, "\x00\x01\x02", "[masked]"},
+		{"*", true, `{"password":"hunter2"}`, `"[masked]"`},
+		{"*", true, "", ""},
+		{"*=partial", false, "0123456789abcdef", "********cdef"},
+		{"*=null", true, `{}`, "null"},
+		{"*=drop", false, "x", ""},
+		{"*=partial", false, strings.Repeat("x", 1<<20), "[masked]"},
+		{"x", false, "as it is", "as it is"},
+	} {
+		m := compile(t, rules(tt.rule))
+		if m.Whole() != (tt.rule != "x") || m.Empty() {
+			t.Errorf("%s: Whole %v, Empty %v", tt.rule, m.Whole(), m.Empty())
+		}
+		cuts := [][]byte{[]byte(tt.in)}
+		if len(tt.in) > 2 {
+			cuts = [][]byte{[]byte(tt.in[:2]), []byte(tt.in[2:])}
+		}
+		out, counts, err := through(m, mask.Whole, mask.Options{Quoted: tt.quoted}, cuts...)
+		if err != nil || string(out) != tt.want || (tt.rule != "x" && tt.in != "") != (len(counts) == 1) {
+			t.Errorf("%s of %.20q: %.40q, %v, %v; want %q", tt.rule, tt.in, out, counts, err, tt.want)
+		}
+	}
+	if out, _, err := through(compile(t, rules("*=block")), mask.Whole, mask.Options{}, []byte("x")); !errors.Is(err, mask.ErrBlocked) || len(out) > 0 {
+		t.Error(out, err)
 	}
 }

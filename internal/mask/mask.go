@@ -12,6 +12,7 @@ type Mask struct {
 	root      *node // of the paths
 	anywhere  *node // of the paths that begin with "**."
 	detectors []detector
+	whole     *Rule // the body itself
 	key       []byte
 	seal      func(dst, value []byte) []byte
 }
@@ -39,9 +40,11 @@ func (m *Mask) Value(name, value string) (out string, counts Counts, err error) 
 // node is a step of the paths.
 type node struct {
 	names map[string]*node // by folded name
-	any   *node            // "{}"
-	elem  *node            // "[]"
-	rule  *Rule
+	// prefixes are the folded starts of names: "x-amz-meta-" of "x-amz-meta-*".
+	prefixes map[string]*node
+	any      *node // "{}"
+	elem     *node // "[]"
+	rule     *Rule
 }
 
 // New compiles a Config. Its errors wrap ErrConfig.
@@ -69,18 +72,27 @@ func New(c Config) (*Mask, error) {
 	return m, nil
 }
 
+// Whole reports whether the body itself is selected.
+func (m *Mask) Whole() bool { return m.whole != nil }
+
 // Empty reports whether nothing is ever selected.
 func (m *Mask) Empty() bool {
-	return len(m.detectors) == 0 && m.root.leaf() && m.anywhere.leaf()
+	return len(m.detectors) == 0 && m.whole == nil && m.root.leaf() && m.anywhere.leaf()
 }
 
 func (n *node) leaf() bool {
-	return len(n.names) == 0 && n.any == nil && n.elem == nil && n.rule == nil
+	return len(n.names) == 0 && len(n.prefixes) == 0 && n.any == nil && n.elem == nil && n.rule == nil
 }
 
 func (m *Mask) add(r *Rule) error {
 	if r.Name == "" {
 		r.Name = r.Path
+	}
+	if r.Path == "*" {
+		if m.whole == nil || m.whole.Action < r.Action {
+			m.whole = r
+		}
+		return nil
 	}
 	at, path := m.root, r.Path
 	if rest, ok := strings.CutPrefix(path, "**."); ok {
@@ -134,13 +146,26 @@ func (n *node) step(s string) *node {
 		return n.any
 	}
 	key := string(fold(nil, []byte(s)))
-	if n.names == nil {
-		n.names = map[string]*node{}
+	in := &n.names
+	if prefix, ok := strings.CutSuffix(key, "*"); ok {
+		key, in = prefix, &n.prefixes
 	}
-	if n.names[key] == nil {
-		n.names[key] = &node{}
+	if *in == nil {
+		*in = map[string]*node{}
 	}
-	return n.names[key]
+	if (*in)[key] == nil {
+		(*in)[key] = &node{}
+	}
+	return (*in)[key]
+}
+
+// starting gives the nodes of the names that begin as name does.
+func (n *node) starting(name []byte, take func(*node)) {
+	for prefix, inner := range n.prefixes {
+		if strings.HasPrefix(string(name), prefix) {
+			take(inner)
+		}
+	}
 }
 
 // fold appends a name as names are compared: NFKC, lower case.
@@ -195,15 +220,27 @@ func (p *path) enter(name []byte, elem bool) {
 		}
 		return
 	}
-	if len(outer.nodes) == 0 && len(p.m.anywhere.names) == 0 {
+	if len(outer.nodes) == 0 && p.m.anywhere.leaf() {
 		return
 	}
 	p.folded = fold(p.folded[:0], name)
 	for _, n := range outer.nodes {
 		inner.add(n.names[string(p.folded)])
 		inner.add(n.any)
+		if n.prefixes != nil {
+			n.starting(p.folded, inner.add)
+		}
 	}
 	inner.add(p.m.anywhere.names[string(p.folded)])
+	if p.m.anywhere.prefixes != nil {
+		p.m.anywhere.starting(p.folded, inner.add)
+	}
+}
+
+// keep stays at the outer place too: what leads on from there leads on from here.
+func (p *path) keep() {
+	outer, inner := &p.places[len(p.places)-2], &p.places[len(p.places)-1]
+	inner.nodes = append(inner.nodes, outer.nodes...)
 }
 
 func (w *where) add(n *node) {

@@ -143,6 +143,10 @@ func TestJSON(t *testing.T) {
 		"a top-level text":     {rules("!secrets"), `"` + keyID + `"`, `"[masked]"`},
 		"the strictest of two": {rules("A", "A=drop"), `{"A":"x"}`, `{}`},
 		"a rule in a rule":     {rules("A", "A.b=drop"), `{"A":{"b":"x","c":"y"}}`, `{"A":{"c":"[masked]"}}`},
+		"what may be base64":   {rules("A"), `{"A":"AAECAwQF","B":1}`, `{"A":"+masked+","B":1}`},
+		"a time":               {rules("A=token"), `{"A":"2026-01-02T03:04:05.678Z"}`, `{"A":"1970-01-01T00:00:00Z"}`},
+		"names that begin so":  {rules("A.x-*"), `{"A":{"X-a":"p","x-":"q","y":"r"}}`, `{"A":{"X-a":"[masked]","x-":"[masked]","y":"r"}}`},
+		"at any depth, so":     {rules("**.pass*"), `{"A":{"passWord":"p"},"b":"r"}`, `{"A":{"passWord":"[masked]"},"b":"r"}`},
 		"two in one text":      {rules("!pii"), `{"a":"` + mail + `, ` + card + `."}`, `{"a":"[masked], [masked]."}`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -209,6 +213,7 @@ func TestXML(t *testing.T) {
 		"in a comment":     {rules("!secrets"), `<R><a>x<!-- ` + keyID + ` --></a></R>`, `<R><a>x</a></R>`},
 		"in an attribute":  {rules("!pii"), `<R a="` + mail + `"/>`, `<R a="[masked]"/>`},
 		"with a prefix":    {rules("R.Secret"), `<p:R xmlns:p="u"><p:Secret>x</p:Secret></p:R>`, `<p:R xmlns:p="u"><p:Secret>[masked]</p:Secret></p:R>`},
+		"typed":            {rules("R.C"), `<R><C><K>AKIAIOSFODNN7EXAMPLE</K><At>2026-01-02T03:04:05Z</At><N>12</N><B>true</B></C></R>`, `<R><C><K>[masked]</K><At>1970-01-01T00:00:00Z</At><N>0</N><B>false</B></C></R>`},
 		"nothing":          {rules("!secrets"), "<R>\r\n <a b = \"c\" >&lt;x<![CDATA[<y>]]></a><!-- z --></R>", "<R>\r\n <a b = \"c\" >&lt;x<![CDATA[<y>]]></a><!-- z --></R>"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -316,6 +321,11 @@ func TestEventStream(t *testing.T) {
 	whole := message(h, `{"Secret":"x","n":1}`)
 	if got := payloads(t, everyCut(t, compile(t, rules("Secret")), mask.EventStream, mask.Options{}, whole)); got[0] != `{"Secret":"[masked]","n":1}` {
 		t.Error(got)
+	}
+	for _, rule := range []string{"chunk.Secret", "chunk", "**.chunk", "**.Secret"} {
+		if got := payloads(t, everyCut(t, compile(t, rules(rule)), mask.EventStream, mask.Options{}, whole)); !strings.Contains(got[0], `"Secret":"[masked]"`) {
+			t.Error(rule, got)
+		}
 	}
 	whole[20] ^= 1
 	if _, _, err := through(m, mask.EventStream, mask.Options{}, whole); !errors.Is(err, mask.ErrFormat) {
@@ -758,7 +768,7 @@ func TestSealing(t *testing.T) {
 		return append(append(append(dst, "<"...), value...), '>')
 	})
 	in := `{"pw":"hunter2","blob":"` + strings.Repeat("x", 3000) + `","card":"4"}`
-	want := `{"pw":"<hunter2>","blob":"[masked]","card":"[masked]"}`
+	want := `{"pw":"<hunter2>","blob":"+masked+","card":"[masked]"}`
 	if got := everyCut(t, m, mask.JSON, mask.Options{}, []byte(in)); string(got) != want {
 		t.Errorf("%s, want %s", got, want)
 	}
@@ -769,11 +779,12 @@ func TestSealing(t *testing.T) {
 }
 
 func TestValue(t *testing.T) {
-	m := compile(t, rules("!secrets", "x-amz-meta-ssn", "x-amz-meta-no=block"))
+	m := compile(t, rules("!secrets", "x-amz-meta-ssn", "x-amz-meta-no=block", "x-amz-meta-pii-*"))
 	for name, tt := range map[string]struct{ in, out string }{
-		"x-amz-meta-note": {"key " + jwt, "key [masked]"},
-		"X-Amz-Meta-SSN":  {"123", "[masked]"},
-		"etag":            {`"abc"`, `"abc"`},
+		"x-amz-meta-note":     {"key " + jwt, "key [masked]"},
+		"X-Amz-Meta-SSN":      {"123", "[masked]"},
+		"etag":                {`"abc"`, `"abc"`},
+		"x-amz-meta-pii-name": {"Jane", "[masked]"},
 	} {
 		if got, _, err := m.Value(name, tt.in); err != nil || got != tt.out {
 			t.Errorf("%s: %q, %v; want %q", name, got, err, tt.out)

@@ -15,6 +15,9 @@ const (
 	CSV         Format = "csv"
 	Plain       Format = "text"
 	Form        Format = "form" // application/x-www-form-urlencoded
+	// Whole is a body that a rule of the path "*" selects: all of it is
+	// replaced, whatever its form.
+	Whole Format = "whole"
 )
 
 // Options are what a parser must know of the body.
@@ -24,6 +27,8 @@ type Options struct {
 	// Inner is the format of an event stream's payloads where a message does
 	// not say. Default JSON.
 	Inner Format
+	// Quoted says that what stands in place of a whole body is a JSON string.
+	Quoted bool
 }
 
 // Stream masks one body. It is for one goroutine.
@@ -59,6 +64,8 @@ func (m *Mask) Stream(f Format, o Options) (Stream, error) {
 		return newText(m, counts), nil
 	case Form:
 		return newForm(m, counts), nil
+	case Whole:
+		return newWhole(m, o, counts), nil
 	}
 	return nil, fmt.Errorf("%w: unknown format %q", ErrConfig, f)
 }

@@ -51,16 +51,18 @@ type Kind uint8
 
 // The kinds of text.
 const (
-	Text   Kind = iota
-	Blob        // base64 of bytes
-	Number      // digits in a string
+	Text    Kind = iota
+	Blob         // base64 of bytes
+	Number       // digits in a string
+	open         // the format doesn't tell: text, base64 or a time
+	untyped      // ... or a number or a boolean, in XML
 )
 
 // Rule selects by path.
 type Rule struct {
 	Name   string // in counts; default: the path
 	Path   string
-	Kind   Kind
+	Kind   Kind // Text also where it is not known
 	Action Action
 }
 

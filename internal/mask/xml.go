@@ -172,7 +172,7 @@ func (x *xmlStream) unheld() (Stream, error) {
 	case r != nil && x.ruleOfText() == nil: // white space alone is not replaced
 		return nil, ErrBound
 	}
-	return x.passage(r, Text, x.text, 0)
+	return x.passage(r, untyped, x.text, 0)
 }
 
 // pass writes what a text that is not held has become. Comments in it are left
@@ -211,7 +211,7 @@ func (x *xmlStream) flush(dst []byte) ([]byte, error) {
 		}
 		return append(dst, x.run...), nil
 	}
-	out, changed, err := x.leaves.text(x.ruleOfText(), Text, x.text)
+	out, changed, err := x.leaves.text(x.ruleOfText(), untyped, x.text)
 	if err != nil {
 		return dst, err
 	}
@@ -306,7 +306,7 @@ func (x *xmlStream) attribute(dst, name, raw []byte) ([]byte, error) {
 	if bytes.HasPrefix(name, []byte("xmlns")) {
 		r = nil
 	}
-	out, changed, err := x.leaves.text(r, Text, text)
+	out, changed, err := x.leaves.text(r, untyped, text)
 	if err != nil || !changed {
 		return append(dst, raw...), err
 	}

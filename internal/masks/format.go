@@ -15,6 +15,7 @@ type Answer struct {
 	Encoding string // Content-Encoding
 	Service  string
 	Start    []byte // of the body
+	Failed   bool   // it is an error, not what the operation answers
 }
 
 // Stream masks an answer's body by its form: its media type, and what it begins
@@ -23,7 +24,7 @@ type Answer struct {
 func Stream(m *mask.Mask, a Answer) (mask.Stream, error) {
 	coding := strings.ToLower(strings.TrimSpace(a.Encoding))
 	if coding == "" || coding == "identity" || coding == "aws-chunked" {
-		if bytes.HasPrefix(a.Start, gzipMagic) {
+		if bytes.HasPrefix(a.Start, gzipMagic) && !a.whole(m) {
 			coding = "gzip"
 		} else {
 			return plain(m, a, a.Start)
@@ -36,6 +37,14 @@ func Stream(m *mask.Mask, a Answer) (mask.Stream, error) {
 	return mask.Compressed(coding, inner)
 }
 
+// whole reports whether the body itself is replaced. Of a stream of events and of
+// an error it is not: those are told by their members.
+func (a *Answer) whole(m *mask.Mask) bool {
+	return m.Whole() && !a.Failed && !strings.HasPrefix(a.Type, eventStream)
+}
+
+const eventStream = "application/vnd.amazon.eventstream"
+
 var gzipMagic = []byte{0x1f, 0x8b}
 
 // opaque are the first bytes of forms that hold text which nothing here can see.
@@ -45,6 +54,9 @@ var opaque = [][]byte{
 }
 
 func plain(m *mask.Mask, a Answer, start []byte) (mask.Stream, error) {
+	if a.whole(m) {
+		return m.Stream(mask.Whole, mask.Options{Quoted: strings.Contains(a.Type, "json")})
+	}
 	for _, magic := range opaque {
 		if bytes.HasPrefix(start, magic) {
 			return nil, fmt.Errorf("%w: its form holds what can't be looked into", mask.ErrFormat)
@@ -73,7 +85,7 @@ func formatOf(media string, start []byte) mask.Format {
 		return mask.XML
 	case strings.Contains(media, "cbor"):
 		return mask.CBOR
-	case media == "application/vnd.amazon.eventstream":
+	case media == eventStream:
 		return mask.EventStream
 	case media == "application/x-www-form-urlencoded":
 		return mask.Form

@@ -34,10 +34,14 @@ type Rule struct {
 	Requests bool   // a request in which it finds something is refused
 }
 
+// Blob stands before a path that leads to base64 of bytes.
+const Blob = "blob:"
+
 // Config is what there is to choose from. Key must be set.
 type Config struct {
 	// Sensitive lists the paths of what AWS's model calls sensitive in an
-	// operation's answer, in the names of the protocol's wire.
+	// operation's answer, in the names of the protocol's wire. "*" is the body
+	// itself, and Blob stands before paths of bytes.
 	Sensitive func(service, operation, protocol string) []string
 	// SensitiveInput is the same of requests.
 	SensitiveInput func(service, operation, protocol string) []string
@@ -214,18 +218,19 @@ func (m *Masks) Mask(service, operation, protocol, plan string) (*mask.Mask, err
 }
 
 // Recorded returns the masks of what is kept of an operation's requests, or
-// answers: what the model and the overlay call sensitive. It is nil when
-// nothing is.
+// answers: what the model and the overlay call sensitive, but the bodies of
+// exempt operations. It is nil when nothing is.
 func (m *Masks) Recorded(service, operation, protocol string, request bool) (*mask.Mask, error) {
 	key := path.Join(service, operation, protocol, "recorded", strconv.FormatBool(request))
 	built, err := m.once(key, func() (*mask.Mask, error) {
 		b := builder{key: m.cfg.Key}
-		if request {
-			b.paths(m.cfg.SensitiveInput(service, operation, protocol), mask.Redact)
-		} else {
-			b.paths(m.cfg.Sensitive(service, operation, protocol), mask.Redact)
+		paths := m.cfg.SensitiveInput
+		if !request {
+			paths = m.cfg.Sensitive
 			b.paths(overlay[service+":"+operation], mask.Redact)
 		}
+		work := m.exempt(Call{Service: service, Operation: operation})
+		b.paths(slices.DeleteFunc(slices.Clone(paths(service, operation, protocol)), func(p string) bool { return p == "*" && work }), mask.Redact)
 		return mask.New(b.config())
 	})
 	if err != nil || built.Empty() {
@@ -306,7 +311,11 @@ func (b *builder) config() mask.Config {
 
 func (b *builder) paths(list []string, a mask.Action) {
 	for _, p := range list {
-		b.rules = append(b.rules, mask.Rule{Path: p, Action: a})
+		r := mask.Rule{Path: p, Action: a}
+		if path, blob := strings.CutPrefix(p, Blob); blob {
+			r.Path, r.Kind = path, mask.Blob
+		}
+		b.rules = append(b.rules, r)
 	}
 }
 

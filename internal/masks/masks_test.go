@@ -108,6 +108,7 @@ func TestMask(t *testing.T) {
 	}{
 		{"the model's", getSecret, "secrets", `{"SecretString":"hunter2","Name":"db"}`, `{"SecretString":"[masked]","Name":"db"}`},
 		{"not asked for", getSecret, "keys", `{"SecretString":"hunter2"}`, `{"SecretString":"hunter2"}`},
+		{"bytes", getSecret, "secrets", `{"SecretBinary":"AAECAwQFBgcICQ=="}`, `{"SecretBinary":"W21hc2tlZF0="}`},
 		{"keys by name", scan, "keys", `{"SecretAccessKey":"x"}`, `{"SecretAccessKey":"[masked]"}`},
 		{"keys by form", scan, "keys", `{"a":"` + token + `"}`, `{"a":"[masked]"}`},
 		{"an operator's path", queryCall, "crm#1", `{"Items":[{"card":"4111111111111111"}]}`, `{"Items":[{"card":"********1111"}]}`},
@@ -125,6 +126,45 @@ func TestMask(t *testing.T) {
 	for _, plan := range []string{"crm#9", "nobody#0", "crm"} {
 		if _, err := m.Mask("s3", "GetObject", "rest-xml", plan); !errors.Is(err, masks.ErrConfig) {
 			t.Errorf("plan %s: %v", plan, err)
+		}
+	}
+}
+
+// TestWholeBodies: a payload that the model calls sensitive, or a rule, is
+// masked in whatever form it comes; an error is told as it is.
+func TestWholeBodies(t *testing.T) {
+	m := newMasks(t, func(c *masks.Config) {
+		c.Sensitive = func(string, string, string) []string { return []string{"*", "blob:Binary"} }
+		c.Sets["models"] = []masks.Rule{{At: "bedrock-runtime:InvokeModel:*", Action: "token"}, {At: "s3:GetObject:*", Resource: "arn:aws:s3:::vault/*"}}
+	})
+	for _, tt := range []struct {
+		service, operation, plan string
+		answer                   masks.Answer
+		in, want                 string
+	}{
+		{"appconfigdata", "GetLatestConfiguration", "secrets", masks.Answer{Type: "application/json"}, `{"db":"hunter2"}`, `"[masked]"`},
+		{"appconfigdata", "GetLatestConfiguration", "secrets", masks.Answer{Type: "application/x-yaml"}, "db: hunter2\n", "[masked]"},
+		{"appconfigdata", "GetLatestConfiguration", "secrets", masks.Answer{Type: "application/json", Failed: true}, `{"Message":"no"}`, `{"Message":"no"}`},
+		{"s3", "GetObject", "models#1", masks.Answer{Type: "application/zip"}, "PK\x03\x04...", "[masked]"},
+		{"kms", "Decrypt", "secrets", masks.Answer{Type: "application/vnd.amazon.eventstream"}, "", ""},
+	} {
+		built, err := m.Mask(tt.service, tt.operation, "rest-json", tt.plan)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := run(t, built, tt.answer, tt.in); got != tt.want {
+			t.Errorf("%s of %s: %q, want %q", tt.operation, tt.answer.Type, got, tt.want)
+		}
+	}
+	call := masks.Call{Service: "bedrock-runtime", Operation: "InvokeModel", Object: true}
+	if plan, err := m.Plan(call, []string{"secrets", "models"}); err != nil || plan != "models#0" {
+		t.Errorf("an exempt operation is under %q, %v", plan, err)
+	}
+	for operation, kept := range map[string]bool{"bedrock-runtime:InvokeModel": true, "appconfigdata:GetLatestConfiguration": false} {
+		service, name, _ := strings.Cut(operation, ":")
+		built, err := m.Recorded(service, name, "rest-json", false)
+		if err != nil || built.Whole() == kept {
+			t.Errorf("%s: the recording is masked whole: %v, %v", operation, built.Whole(), err)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package masks
 
-// overlay is what AWS's models don't call sensitive and is: paths by operation.
+// overlay is what AWS's models don't call sensitive and is: paths by operation,
+// as Config.Sensitive gives them.
 // Sources: the operations' pages in AWS's API references.
 var overlay = map[string][]string{
 	"apigateway:CreateApiKey":                             {"value"},
@@ -27,10 +28,10 @@ var overlay = map[string][]string{
 	"iam:ResetServiceSpecificCredential":                  {"**.ServicePassword"},
 	"iot:CreateKeysAndCertificate":                        {"keyPair.PrivateKey"},
 	"iot:CreateProvisioningClaim":                         {"keyPair.PrivateKey"},
-	"kms:Decrypt":                                         {"Plaintext"},
-	"kms:GenerateDataKey":                                 {"Plaintext"},
-	"kms:GenerateDataKeyPair":                             {"PrivateKeyPlaintext"},
-	"kms:GenerateRandom":                                  {"Plaintext"},
+	"kms:Decrypt":                                         {"blob:Plaintext"},
+	"kms:GenerateDataKey":                                 {"blob:Plaintext"},
+	"kms:GenerateDataKeyPair":                             {"blob:PrivateKeyPlaintext"},
+	"kms:GenerateRandom":                                  {"blob:Plaintext"},
 	"lambda:GetFunction":                                  {"Code.Location", "Configuration.Environment.Variables"},
 	"lambda:GetFunctionConfiguration":                     {"Environment.Variables"},
 	"lambda:GetLayerVersion":                              {"Content.Location"},
@@ -43,9 +44,9 @@ var overlay = map[string][]string{
 	"redshift:GetClusterCredentials":                      {"**.DbPassword"},
 	"redshift:GetClusterCredentialsWithIAM":               {"**.DbPassword"},
 	"redshift-serverless:GetCredentials":                  {"dbPassword"},
-	"secretsmanager:BatchGetSecretValue":                  {"SecretValues[].SecretString", "SecretValues[].SecretBinary"},
+	"secretsmanager:BatchGetSecretValue":                  {"SecretValues[].SecretString", "blob:SecretValues[].SecretBinary"},
 	"secretsmanager:GetRandomPassword":                    {"RandomPassword"},
-	"secretsmanager:GetSecretValue":                       {"SecretString", "SecretBinary"},
+	"secretsmanager:GetSecretValue":                       {"SecretString", "blob:SecretBinary"},
 	"ssm:GetParameter":                                    {"Parameter.Value"},
 	"ssm:GetParameterHistory":                             {"Parameters[].Value"},
 	"ssm:GetParameters":                                   {"Parameters[].Value"},

@@ -11,6 +11,7 @@ package recorder
 
 import (
 	"context"
+	"net/http"
 	"strings"
 
 	"github.com/credence-gateway/credence/internal/audit"
@@ -83,7 +84,7 @@ func (r *Recorder) begin(c Call, d bodies.Direction, head bodies.Head, headers w
 	if err != nil {
 		return nil, err
 	}
-	return &Recording{kept: kept, mask: m, answer: masks.Answer{Type: media, Encoding: coding, Service: c.Service}}, nil
+	return &Recording{kept: kept, mask: m, answer: masks.Answer{Type: media, Encoding: coding, Service: c.Service, Failed: head.Status >= http.StatusBadRequest}}, nil
 }
 
 // mask is of what is sensitive; nil when nothing is.
