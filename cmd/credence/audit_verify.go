@@ -57,7 +57,7 @@ log could not be read.`,
 	c.Flags().StringVar(&f.key, "key", "", "verifier key that the log must begin with (default: what the log says itself)")
 	c.Flags().StringArrayVar(&f.anchors, "anchor", nil, "where checkpoints were kept: a folder or s3://bucket/prefix (default: the configuration's)")
 	c.Flags().StringVar(&f.heads, "heads", "", "file of this log's heads from CloudTrail, a line each: <size>:<16 hex digits>")
-	c.Flags().StringVar(&f.bodies, "bodies", "", "folder of the recordings (default: the configuration's)")
+	c.Flags().StringVar(&f.bodies, "bodies", "", "the recordings: a folder or s3://bucket/prefix (default: the configuration's)")
 	c.AddCommand(newVerifyProof())
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return badUse(c, err) })
 	return c
@@ -108,7 +108,11 @@ func (f verifyFlags) complete(c *cobra.Command, places []string, v *audit.Verify
 		v.Anchors = append(v.Anchors, audit.AnchorStore{Name: place, FS: files})
 	}
 	if f.bodies != "" {
-		v.Bodies = recorder.Check(f.bodies)
+		files, err := openPlace(c.Context(), f.bodies)
+		if err != nil {
+			return nil, err
+		}
+		v.Bodies = recorder.Check(files)
 	}
 	if len(places) > 0 && (len(f.anchors) > 0 || !c.Flags().Changed("config")) {
 		return places, nil
@@ -121,7 +125,7 @@ func (f verifyFlags) complete(c *cobra.Command, places []string, v *audit.Verify
 		places = []string{cfg.Audit.Dir}
 	}
 	if v.Bodies == nil && cfg.Recording.On() {
-		v.Bodies = recorder.Check(cfg.Recording.Dir)
+		v.Bodies = recorder.Check(os.DirFS(cfg.Recording.Dir))
 	}
 	if len(f.anchors) > 0 {
 		return places, nil

@@ -48,11 +48,15 @@ func openDesk(cfg *config.Config) (*desk, error) {
 	if err != nil {
 		return nil, err
 	}
+	remote, err := shipTo(cfg, nil)
+	if err != nil {
+		return nil, errors.Join(err, index.Close())
+	}
 	record := lateLog{cfg: cfg}
 	h, err := console.New(console.Config{
 		Index: index, Log: replay.Folder(cfg.Audit.Dir), Record: record.append,
-		Erase: func(session string, say func([]string) error) error {
-			return bodies.Erase(cfg.Recording.Dir, session, say)
+		Erase: func(ctx context.Context, session string, say func([]string) error) error {
+			return bodies.Erase(ctx, cfg.Recording.Dir, remote, session, say)
 		},
 	})
 	if err != nil {

@@ -9,9 +9,12 @@ import (
 	"time"
 
 	"filippo.io/age"
+	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/internal/audit/bucket"
 	"github.com/credence-gateway/credence/internal/bodies"
+	"github.com/credence-gateway/credence/internal/config"
 	"github.com/credence-gateway/credence/internal/console"
 	"github.com/credence-gateway/credence/internal/replay"
 )
@@ -27,8 +30,29 @@ func (u *unit) openBodies() error {
 	if err != nil {
 		return err
 	}
-	u.bodies, err = bodies.Open(bodies.Config{Dir: u.cfg.Recording.Dir, Recipients: recipients})
+	remote, err := shipTo(u.cfg, u.base())
+	if err != nil {
+		return err
+	}
+	u.bodies, err = bodies.Open(bodies.Config{Dir: u.cfg.Recording.Dir, Recipients: recipients, Remote: remote})
+	if err == nil && remote != nil {
+		u.shipper = bodies.NewShipper(u.bodies, 0)
+		u.zlog.Info().Str("bucket", u.cfg.Recording.Ship.S3).Msg("recordings are shipped")
+	}
 	return err
+}
+
+// shipTo is the bucket that recordings are shipped to; nil when there is none.
+func shipTo(cfg *config.Config, base aws.CredentialsProvider) (bodies.Remote, error) {
+	to := cfg.Recording.Ship
+	if to == (config.Bucket{}) {
+		return nil, nil
+	}
+	b, err := bucket.Open(context.Background(), bucket.Config{URL: to.S3, Region: to.Region, Endpoint: to.Endpoint, Profile: to.Profile, Base: base})
+	if err != nil {
+		return nil, fmt.Errorf("recording.ship: %w", err)
+	}
+	return b, nil
 }
 
 func (u *unit) recipients() ([]age.Recipient, error) {
@@ -60,6 +84,11 @@ func (u *unit) openConsole() (err error) {
 	if u.bodies != nil {
 		c.Erase = u.bodies.Erase
 	}
+	if u.shipper != nil {
+		c.Shipping = func() console.Shipping {
+			return console.Shipping{LagSeconds: int64(u.shipper.Lag().Seconds()), Failures: u.shipper.Failures()}
+		}
+	}
 	if u.cfg.Recording.Identity != "" {
 		reader, err := openReader(u.cfg, "")
 		if err != nil {
@@ -85,14 +114,12 @@ func (u *unit) serveConsole(ctx context.Context) error {
 // sweepEvery is how often recordings whose days are over are looked for.
 const sweepEvery = time.Hour
 
-// keepBodies erases recordings whose days are over, on record, until ctx ends
-// or the recordings can't be written any more.
-func (u *unit) keepBodies(ctx context.Context) error {
+// watchBodies returns when the recordings can't be written any more.
+func (u *unit) watchBodies(ctx context.Context) error {
 	if u.bodies == nil {
 		return nil
 	}
-	sweep, look := time.NewTicker(sweepEvery), time.NewTicker(time.Second)
-	defer sweep.Stop()
+	look := time.NewTicker(time.Second)
 	defer look.Stop()
 	for {
 		select {
@@ -102,12 +129,44 @@ func (u *unit) keepBodies(ctx context.Context) error {
 			if err := u.bodies.Err(); err != nil {
 				return err
 			}
+		}
+	}
+}
+
+// sweepBodies erases recordings whose days are over, on record, until ctx ends.
+func (u *unit) sweepBodies(ctx context.Context) error {
+	if u.bodies == nil {
+		return nil
+	}
+	sweep := time.NewTicker(sweepEvery)
+	defer sweep.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
 		case <-sweep.C:
-			if err := u.bodies.Sweep(u.swept(ctx)); err != nil {
+			if err := u.bodies.Sweep(ctx, u.swept(ctx)); err != nil {
 				u.zlog.Error().Err(err).Msg("recordings whose days are over are still there")
 			}
 		}
 	}
+}
+
+// shipBodies ships recordings until ctx ends. A bucket that takes nothing is an
+// alarm, and no reason to stop calls: everything is here still.
+func (u *unit) shipBodies(ctx context.Context) error {
+	if u.shipper == nil {
+		return nil
+	}
+	const alarm = "shipping"
+	failing := false
+	u.shipper.Run(ctx, func(err error) {
+		if failing != (err != nil) {
+			failing = err != nil
+			u.alarm(alarm, err)
+		}
+	})
+	return nil
 }
 
 // swept records which packs will be gone.

@@ -87,7 +87,9 @@ func (u *unit) run(ctx context.Context, sockets string) error {
 	g.Go(func() error { return serveGRPC(ctx, proc, socket(sockets, "proc")) })
 	g.Go(func() error { return serveHTTP(ctx, u.login, socket(sockets, "login")) })
 	g.Go(func() error { return u.serveConsole(ctx) })
-	g.Go(func() error { return u.keepBodies(ctx) })
+	g.Go(func() error { return u.watchBodies(ctx) })
+	g.Go(func() error { return u.sweepBodies(ctx) })
+	g.Go(func() error { return u.shipBodies(ctx) })
 	g.Go(func() error { return u.serveXDS(ctx, socket(sockets, "xds")) })
 	g.Go(func() error {
 		u.engine.Watch(ctx)

@@ -56,7 +56,8 @@ type unit struct {
 	gate      *extauthz.Gate
 	authz     *extauthz.Server
 	proc      *extproc.Server
-	bodies    *bodies.Store // nil: what calls say is not recorded
+	bodies    *bodies.Store   // nil: what calls say is not recorded
+	shipper   *bodies.Shipper // nil: recordings are not shipped
 	index     *replay.Index
 	console   http.Handler
 	login     http.Handler

@@ -124,7 +124,7 @@ func Verify(ctx context.Context, c VerifyConfig) (*Report, error) {
 	if c.Progress == nil {
 		c.Progress = func(int64, int64) {}
 	}
-	v := &verifier{cfg: c, ctx: ctx, report: &Report{Findings: []Finding{}, Pinned: c.Key != ""}, key: c.Key, open: map[string]int64{}, absent: map[string][]absence{}}
+	v := &verifier{cfg: c, ctx: ctx, report: &Report{Findings: []Finding{}, Pinned: c.Key != ""}, key: c.Key, open: map[string]int64{}, absent: map[string][]absence{}, there: map[string]int64{}}
 	err := v.run()
 	return v.report, err
 }
@@ -146,6 +146,7 @@ type verifier struct {
 	open   map[string]int64 // begins without an end: call to index
 	latest []byte           // the latest eventTime
 	absent map[string][]absence
+	there  map[string]int64 // keys of recordings that can be opened, and the last record that names them
 }
 
 // absence is a recording that is not there. It is kept under its key and its
@@ -460,6 +461,7 @@ func (v *verifier) recording(index int64, call, direction string, r *Recording) 
 	switch err := v.cfg.Bodies(v.ctx, call, direction, *r); {
 	case err == nil:
 		v.report.Recordings++
+		v.there[r.Key] = index
 	case errors.Is(err, ErrNoBody):
 		v.absent[r.Key] = append(v.absent[r.Key], absence{index, direction, r.Key, r.Pack})
 	default:
@@ -478,7 +480,12 @@ func (v *verifier) shredded(index int64, b body) {
 		settled += v.settlePacks(b.Shred.Packs)
 	}
 	v.report.Erased += settled
-	if len(v.report.Erasures) < maxFindings {
+	for _, key := range b.Shred.Keys {
+		if at, ok := v.there[key]; ok {
+			v.report.find(Incomplete, "record %d says that the key %s was erased, and it is there: it opens the recording of record %d", index, key, at)
+		}
+	}
+	if len(v.report.Erasures) < maxFindings && len(b.Shred.Keys)+len(b.Shred.Packs) > 0 {
 		by := b.Detail["by"]
 		if by == "" {
 			by = "the gateway"

@@ -7,12 +7,15 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"testing/fstest"
 	"time"
 
 	"filippo.io/age"
@@ -273,12 +276,12 @@ func TestErase(t *testing.T) {
 	other.Session = "other"
 	kept := u.record(t, other, random(100), 100)
 	r, full := u.reader(), errors.New("the log is full")
-	if err := u.Erase("session", func([]string) error { return full }); !errors.Is(err, full) || r.Erased(gone) {
+	if err := u.Erase(ctx, "session", func([]string) error { return full }); !errors.Is(err, full) || r.Erased(gone) {
 		t.Error("erased without a record:", err)
 	}
 	var ids []string
 	say := func(list []string) error { ids = list; return nil }
-	if err := u.Erase("session", say); err != nil || !cmp.Equal([]string{gone.Key}, ids) {
+	if err := u.Erase(ctx, "session", say); err != nil || !cmp.Equal([]string{gone.Key}, ids) {
 		t.Error(ids, err)
 	}
 	if _, err := r.Read("a", bodies.Request, gone); !errors.Is(err, bodies.ErrErased) {
@@ -294,10 +297,10 @@ func TestErase(t *testing.T) {
 	if _, err := r.Read("c", bodies.Request, later); err != nil || later.Key == gone.Key {
 		t.Error("what the session said later:", err)
 	}
-	if err := u.Erase("nobody", say); !errors.Is(err, bodies.ErrErased) {
+	if err := u.Erase(ctx, "nobody", say); !errors.Is(err, bodies.ErrErased) {
 		t.Error(err)
 	}
-	if err := u.Erase("../keys", say); !errors.Is(err, bodies.ErrName) {
+	if err := u.Erase(ctx, "../keys", say); !errors.Is(err, bodies.ErrName) {
 		t.Error(err)
 	}
 }
@@ -316,7 +319,7 @@ func TestSweep(t *testing.T) {
 	}{{time.Minute, nil}, {29 * 24 * time.Hour, nil}, {30*24*time.Hour + 2*time.Hour, []string{short.Pack}}, {61 * 24 * time.Hour, []string{long.Pack}}} {
 		now = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC).Add(step.after)
 		var gone []string
-		err := u.Sweep(func(packs []string) error { gone = packs; return nil })
+		err := u.Sweep(ctx, func(packs []string) error { gone = packs; return nil })
 		if diff := cmp.Diff(step.want, gone); err != nil || diff != "" {
 			t.Errorf("after %s: %v %s", step.after, err, diff)
 		}
@@ -326,44 +329,133 @@ func TestSweep(t *testing.T) {
 	}
 }
 
-func TestShip(t *testing.T) {
+// remote is object storage that can be down.
+type remote struct {
+	*testing.T
+	there map[string][]byte
+	down  bool
+	stays bool // nothing can be deleted
+}
+
+func (r *remote) Ship(_ context.Context, name string, size int64, content io.ReadSeeker) error {
+	if r.down {
+		return errors.New("down")
+	}
+	data, err := io.ReadAll(content)
+	if int64(len(data)) != size {
+		r.Errorf("%s: %d bytes of %d", name, len(data), size)
+	}
+	if _, again := r.there[name]; again {
+		r.Errorf("%s is shipped twice", name)
+	}
+	r.there[name] = data
+	return err
+}
+
+func (r *remote) Remove(_ context.Context, name string) error {
+	if r.down || r.stays {
+		return errors.New("not deleted")
+	}
+	delete(r.there, name)
+	return nil
+}
+
+// files are what is there, to be read.
+func (r *remote) files() fstest.MapFS {
+	m := fstest.MapFS{}
+	for name, data := range r.there {
+		m[name] = &fstest.MapFile{Data: data}
+	}
+	return m
+}
+
+func newShipped(t *testing.T) (*remote, unit, *time.Time) {
+	t.Helper()
 	now := time.Now()
-	u := newUnit(t, func(c *bodies.Config) { c.Now = func() time.Time { return now } })
+	r := &remote{T: t, there: map[string][]byte{}}
+	return r, newUnit(t, func(c *bodies.Config) { c.Now, c.Remote = func() time.Time { return now }, r }), &now
+}
+
+func TestShip(t *testing.T) {
+	r, u, now := newShipped(t)
 	ref := u.record(t, message("a"), random(1000), 100)
-	there, down := map[string][]byte{}, true
-	shipper := bodies.NewShipper(u.Store, func(_ context.Context, name string, size int64, content io.ReadSeeker) error {
-		if down {
-			return errors.New("down")
-		}
-		data, err := io.ReadAll(content)
-		if int64(len(data)) != size {
-			t.Errorf("%s: %d bytes of %d", name, len(data), size)
-		}
-		if _, again := there[name]; again {
-			t.Errorf("%s is shipped twice", name)
-		}
-		there[name] = data
-		return err
-	}, 0)
-	now = now.Add(time.Hour)
+	*now = now.Add(time.Hour)
+	shipper := bodies.NewShipper(u.Store, 0)
+	r.down = true
 	if err := shipper.Ship(ctx); err == nil || shipper.Lag() < 50*time.Minute {
 		t.Error(err, shipper.Lag())
 	}
-	down = false
-	if err := shipper.Ship(ctx); err != nil || shipper.Lag() != 0 {
-		t.Error(err, shipper.Lag())
+	r.down = false
+	for range 2 {
+		if err := shipper.Ship(ctx); err != nil || shipper.Lag() != 0 {
+			t.Error(err, shipper.Lag())
+		}
+		shipper = bodies.NewShipper(u.Store, 0) // as after a restart
+	}
+	reader := bodies.NewReaderFS(r.files(), u.identity)
+	if err := reader.Check(ref); err != nil || reader.Erased(ref) {
+		t.Error("what was shipped can't be checked:", err)
+	}
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, r.files()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := bodies.NewReader(dir, u.identity).Read("a", bodies.Request, ref); err != nil || !bytes.Equal(got.Body, random(1000)) {
+		t.Error("what was shipped can't be read:", err)
+	}
+}
+
+// TestEraseWhatWasShipped: erasing fails, and can be tried again, as long as a
+// key is anywhere.
+func TestEraseWhatWasShipped(t *testing.T) {
+	r, u, now := newShipped(t)
+	gone := u.record(t, message("a"), random(100), 100)
+	other := message("b")
+	other.Session = "other"
+	kept := u.record(t, other, random(100), 100)
+	*now = now.Add(time.Hour)
+	shipper := bodies.NewShipper(u.Store, 0)
+	if err := shipper.Ship(ctx); err != nil {
+		t.Fatal(err)
+	}
+	say := func([]string) error { return nil }
+	r.stays = true
+	if err := u.Erase(ctx, "session", say); err == nil || u.reader().Erased(gone) {
+		t.Error("erased, and the shipped key is still there:", err)
+	}
+	r.stays = false
+	if err := u.Erase(ctx, "session", say); err != nil {
+		t.Error(err)
 	}
 	if err := shipper.Ship(ctx); err != nil {
 		t.Error(err)
 	}
-	dir := t.TempDir()
-	for name, data := range there {
-		if err := errors.Join(os.MkdirAll(filepath.Dir(filepath.Join(dir, name)), 0o700), os.WriteFile(filepath.Join(dir, name), data, 0o600)); err != nil {
-			t.Fatal(err)
-		}
+	shipped := bodies.NewReaderFS(r.files(), u.identity)
+	if !shipped.Erased(gone) || !u.reader().Erased(gone) || shipped.Erased(kept) {
+		t.Errorf("there is %v", slices.Collect(maps.Keys(r.there)))
 	}
-	if got, err := bodies.NewReader(dir, u.identity).Read("a", bodies.Request, ref); err != nil || !bytes.Equal(got.Body, random(1000)) {
-		t.Error("what was shipped can't be read:", err)
+	if err := shipped.Check(gone); err != nil {
+		t.Error("an erased recording can't be checked any more:", err)
+	}
+}
+
+// TestSweepWhatWasShipped: days are over everywhere.
+func TestSweepWhatWasShipped(t *testing.T) {
+	r, u, now := newShipped(t)
+	ref := u.record(t, message("a"), random(100), 100)
+	*now = now.Add(time.Hour)
+	if err := bodies.NewShipper(u.Store, 0).Ship(ctx); err != nil {
+		t.Fatal(err)
+	}
+	*now = now.AddDate(0, 0, 91)
+	say := func([]string) error { return nil }
+	r.down = true
+	if err := u.Sweep(ctx, say); err == nil || u.reader().Check(ref) != nil {
+		t.Error("forgotten here, and the shipped pack is still there:", err)
+	}
+	r.down = false
+	if err := u.Sweep(ctx, say); err != nil || len(r.there) != 1 {
+		t.Errorf("%v: there is %v", err, slices.Collect(maps.Keys(r.there)))
 	}
 }
 

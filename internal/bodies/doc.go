@@ -49,6 +49,12 @@
 // session's keys. Both first tell what they will delete, for the log: a body that
 // is gone without a word there is evidence of tampering.
 //
+// # Shipping
+//
+// A Shipper copies finished packs and wrapped keys to a Remote, and says by a
+// file in "shipped" what is there. What Erase and Sweep delete is deleted there
+// first: every version of it, and looked for afterwards.
+//
 // # Failure
 //
 // A failed or stalled write poisons the store, as it does the log: every

@@ -1,6 +1,7 @@
 package bodies
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -9,29 +10,43 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
 // Erase deletes the keys of a session, so that nothing recorded of it so far
-// can be opened again. say is told their ids first, for the log's body.shred:
-// when it fails nothing is deleted. What the session still says is recorded
-// under a new key. The errors are ErrErased when no key is held, ErrName, and
-// say's.
-func Erase(dir, session string, say func(keys []string) error) error {
+// can be opened again: where they were shipped to first (remote is nil when
+// nothing is), then here. say is told their ids before that, for the log's
+// body.shred: when it fails nothing is deleted. Erase may be called again after
+// an error. The errors are ErrErased when no key is held, ErrName, say's, and
+// remote's.
+//
+// It is for a folder that no Store has open.
+func Erase(ctx context.Context, dir string, remote Remote, session string, say func(keys []string) error) error {
 	ids, err := keysOf(dir, session)
 	if err != nil {
 		return err
 	}
+	return erase(ctx, dir, remote, session, ids, say)
+}
+
+func erase(ctx context.Context, dir string, remote Remote, session string, ids []string, say func(keys []string) error) error {
 	if err := say(ids); err != nil {
 		return err
 	}
 	for _, id := range ids {
+		if err := removeShipped(ctx, dir, remote, keyName(id)); err != nil {
+			return err
+		}
 		if err := overwrite(keyPath(dir, id)); err != nil {
 			return err
 		}
 	}
 	folder := filepath.Join(dir, "keys", session)
-	return errors.Join(syncDir(folder), os.Remove(folder), syncDir(filepath.Dir(folder)))
+	if err := os.Remove(folder); err != nil && !errors.Is(err, syscall.ENOTEMPTY) { // the session goes on under a new key
+		return err
+	}
+	return syncDir(filepath.Dir(folder))
 }
 
 func keysOf(dir, session string) ([]string, error) {
@@ -64,11 +79,18 @@ func overwrite(path string) error {
 }
 
 // Erase is Erase of the store's own folder; the key in memory is dropped too.
-func (s *Store) Erase(session string, say func(keys []string) error) error {
+// What the session still says is recorded under a new key.
+func (s *Store) Erase(ctx context.Context, session string, say func(keys []string) error) error {
+	s.shipKeys.Lock()
+	defer s.shipKeys.Unlock()
 	s.mu.Lock()
-	defer s.mu.Unlock()
 	delete(s.keys, session)
-	return Erase(s.cfg.Dir, session, say)
+	ids, err := keysOf(s.cfg.Dir, session)
+	s.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	return erase(ctx, s.cfg.Dir, s.cfg.Remote, session, ids, say)
 }
 
 // Forget drops a session's key from memory; it stays on disk, wrapped.
@@ -78,9 +100,12 @@ func (s *Store) Forget(session string) {
 	delete(s.keys, session)
 }
 
-// Sweep deletes the packs whose retention is over. say is told their names
-// first, for the log's body.shred: when it fails nothing is deleted.
-func (s *Store) Sweep(say func(packs []string) error) error {
+// Sweep deletes the packs whose retention is over, those that were shipped
+// included. say is told their names first, for the log's body.shred: when it
+// fails nothing is deleted.
+func (s *Store) Sweep(ctx context.Context, say func(packs []string) error) error {
+	s.shipPacks.Lock()
+	defer s.shipPacks.Unlock()
 	packs, err := s.Packs()
 	over := slices.DeleteFunc(packs, func(name string) bool { return s.cfg.Now().Before(expiry(name, s.cfg.PackAge)) })
 	if err != nil || len(over) == 0 {
@@ -90,7 +115,11 @@ func (s *Store) Sweep(say func(packs []string) error) error {
 		return err
 	}
 	for _, name := range over {
-		err = errors.Join(err, os.Remove(packPath(s.cfg.Dir, name)))
+		e := removeShipped(ctx, s.cfg.Dir, s.cfg.Remote, path.Join("packs", name))
+		if e == nil {
+			e = os.Remove(packPath(s.cfg.Dir, name))
+		}
+		err = errors.Join(err, e)
 	}
 	return err
 }

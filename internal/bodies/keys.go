@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -82,7 +83,11 @@ func newKey(dir, session string, recipients []age.Recipient) (*sessionKey, error
 	return k, writeKey(keyPath(dir, k.id), wrapped.Bytes())
 }
 
-func keyPath(dir, id string) string { return filepath.Join(dir, "keys", filepath.FromSlash(id)+".age") }
+func keyPath(dir, id string) string { return filepath.Join(dir, filepath.FromSlash(keyName(id))) }
+
+// keyName is a wrapped key's file in the folder, and its object's name where it
+// is shipped to.
+func keyName(id string) string { return "keys/" + id + ".age" }
 
 // writeKey makes a file and its name durable.
 func writeKey(path string, data []byte) error {
@@ -106,12 +111,12 @@ func syncDir(dir string) error {
 }
 
 // unwrap opens a session's key for reading.
-func unwrap(dir, id string, identities []age.Identity) (*sessionKey, error) {
+func unwrap(dir fs.FS, id string, identities []age.Identity) (*sessionKey, error) {
 	if !goodKeyID(id) {
 		return nil, fmt.Errorf("%w: key %q", ErrName, id)
 	}
-	f, err := os.Open(keyPath(dir, id))
-	if errors.Is(err, os.ErrNotExist) {
+	f, err := dir.Open(keyName(id))
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: the key %s is gone", ErrErased, id)
 	}
 	if err != nil {

@@ -3,6 +3,7 @@ package bodies
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path"
@@ -12,26 +13,38 @@ import (
 	"time"
 )
 
-// Put stores an object under a name, such as s3 PutObject does. It must be
-// durable when it returns, and may be called again for the same name.
-type Put func(ctx context.Context, name string, size int64, content io.ReadSeeker) error
+// Remote is where recordings are shipped to: object storage such as S3. Names
+// are those of the files in the folder, "keys/…" and "packs/…".
+type Remote interface {
+	// Ship stores an object. It MUST be durable when it returns nil, and may be
+	// called again for the same name.
+	Ship(ctx context.Context, name string, size int64, content io.ReadSeeker) error
+	// Remove deletes an object, every version of it. It MUST have made sure that
+	// none is left when it returns nil, also when there was none.
+	Remove(ctx context.Context, name string) error
+}
 
-// Shipper copies finished packs and wrapped keys to other storage in the
+// Shipper copies finished packs and wrapped keys to the store's Remote in the
 // background. What was shipped is marked by a file in "shipped", so that a
 // restart goes on where it was.
 type Shipper struct {
 	store *Store
-	put   Put
 	every time.Duration
 	lag   atomic.Int64 // nanoseconds
 	fails atomic.Int64
 }
 
-// NewShipper ships what the store holds, looking for more every so often (0
-// means a minute).
-func NewShipper(s *Store, put Put, every time.Duration) *Shipper {
+// How long the shipping of one object may take. A pack has 64 MiB.
+const (
+	packTime = 5 * time.Minute
+	keyTime  = 10 * time.Second
+)
+
+// NewShipper ships what the store holds to its Remote, looking for more every so
+// often (0 means a minute).
+func NewShipper(s *Store, every time.Duration) *Shipper {
 	orDefault(&every, time.Minute)
-	return &Shipper{store: s, put: put, every: every}
+	return &Shipper{store: s, every: every}
 }
 
 // Lag is the age of the oldest pack or key that is finished and not shipped.
@@ -40,16 +53,20 @@ func (s *Shipper) Lag() time.Duration { return time.Duration(s.lag.Load()) }
 // Failures is how many times shipping has failed.
 func (s *Shipper) Failures() int64 { return s.fails.Load() }
 
-// Run ships until ctx ends. failed is told of every round that failed; the next
-// round tries again.
-func (s *Shipper) Run(ctx context.Context, failed func(error)) {
+// Run ships until ctx ends. told is what became of every round: an error, or
+// nil; the next round tries again.
+func (s *Shipper) Run(ctx context.Context, told func(error)) {
 	tick := time.NewTicker(s.every)
 	defer tick.Stop()
 	for {
-		if err := s.Ship(ctx); err != nil && ctx.Err() == nil {
-			s.fails.Add(1)
-			failed(err)
+		err := s.Ship(ctx)
+		if ctx.Err() != nil {
+			return
 		}
+		if err != nil {
+			s.fails.Add(1)
+		}
+		told(err)
 		select {
 		case <-ctx.Done():
 			return
@@ -93,7 +110,7 @@ func (s *Shipper) waiting() ([]string, error) {
 	}
 	out := names[:0]
 	for _, name := range names {
-		if _, e := os.Stat(s.mark(name)); errors.Is(e, os.ErrNotExist) {
+		if _, e := os.Stat(mark(s.store.cfg.Dir, name)); errors.Is(e, os.ErrNotExist) {
 			out = append(out, name)
 		}
 	}
@@ -104,11 +121,35 @@ func (s *Shipper) path(name string) string {
 	return filepath.Join(s.store.cfg.Dir, filepath.FromSlash(name))
 }
 
-func (s *Shipper) mark(name string) string {
-	return filepath.Join(s.store.cfg.Dir, "shipped", strings.ReplaceAll(name, "/", "_"))
+// mark is the file that says that an object was shipped.
+func mark(dir, name string) string {
+	return filepath.Join(dir, "shipped", strings.ReplaceAll(name, "/", "_"))
 }
 
+// removeShipped deletes an object where it was shipped to, and then its mark.
+func removeShipped(ctx context.Context, dir string, remote Remote, name string) error {
+	if remote == nil {
+		return nil
+	}
+	if err := remote.Remove(ctx, name); err != nil {
+		return fmt.Errorf("bodies: what was shipped as %s is not deleted: %w", name, err)
+	}
+	if err := os.Remove(mark(dir, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// one ships a file. It is marked only then: a crash in between ships it again.
 func (s *Shipper) one(ctx context.Context, name string) error {
+	lock, most := &s.store.shipPacks, packTime
+	if strings.HasPrefix(name, "keys/") {
+		lock, most = &s.store.shipKeys, keyTime
+	}
+	lock.Lock()
+	defer lock.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, most)
+	defer cancel()
 	f, err := os.Open(s.path(name))
 	if errors.Is(err, os.ErrNotExist) { // erased or swept meanwhile
 		return nil
@@ -121,11 +162,12 @@ func (s *Shipper) one(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	if err := s.put(ctx, name, info.Size(), f); err != nil {
+	if err := s.store.cfg.Remote.Ship(ctx, name, info.Size(), f); err != nil {
+		return fmt.Errorf("bodies: shipping %s: %w", name, err)
+	}
+	done := mark(s.store.cfg.Dir, name)
+	if err := os.MkdirAll(filepath.Dir(done), 0o700); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(s.mark(name)), 0o700); err != nil {
-		return err
-	}
-	return os.WriteFile(s.mark(name), nil, 0o600)
+	return os.WriteFile(done, nil, 0o600)
 }

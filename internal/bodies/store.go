@@ -16,10 +16,13 @@ import (
 
 // Store writes recordings. It is safe for concurrent use.
 type Store struct {
-	cfg    Config
-	frames chan frame
-	quit   chan struct{} // closed by Close: nothing more is taken
-	done   chan struct{} // the writing goroutine has ended
+	cfg Config
+	// Held while a key, or a pack, is shipped, and while shipped ones are removed:
+	// what is on its way would arrive after it was deleted.
+	shipKeys, shipPacks sync.Mutex
+	frames              chan frame
+	quit                chan struct{} // closed by Close: nothing more is taken
+	done                chan struct{} // the writing goroutine has ended
 
 	mu      sync.Mutex
 	keys    map[string]*sessionKey // by session; guarded by mu

@@ -45,6 +45,8 @@ type Config struct {
 	// Recipients can read the recordings: age X25519 or post-quantum keys, KMS
 	// keys (NewKMSRecipient). Any one of them is enough.
 	Recipients []age.Recipient
+	// Remote is where the recordings are shipped to. nil: nowhere.
+	Remote Remote
 	// PackSize is the size at which a new pack begins, in bytes. Default 64 MiB.
 	PackSize int64
 	// PackAge is the age at which a new pack begins. Default 10 min.

@@ -269,6 +269,14 @@ func (c *Config) checkRecording() error {
 	if r.Days < 1 || r.Days > 3650 {
 		return fmt.Errorf("recording.days: %d is not between 1 and 3650", r.Days)
 	}
+	if r.Ship != (Bucket{}) {
+		if !r.On() {
+			return errors.New("recording.ship: nothing is recorded: set recording.recipients")
+		}
+		if err := r.Ship.check(); err != nil {
+			return fmt.Errorf("recording.ship: %w", err)
+		}
+	}
 	return readable("recording.identity", r.Identity)
 }
 
@@ -348,6 +356,18 @@ func (a Anchor) check() error {
 		return fmt.Errorf("%s: region: %q is not a region such as us-east-1", a.S3, a.Region)
 	case a.Endpoint != "":
 		return checkEndpoint(a.Endpoint)
+	}
+	return nil
+}
+
+func (b Bucket) check() error {
+	switch {
+	case !bucketForm.MatchString(b.S3):
+		return fmt.Errorf("s3: %q is not s3://bucket/prefix", b.S3)
+	case !regionForm.MatchString(b.Region):
+		return fmt.Errorf("%s: region: %q is not a region such as us-east-1", b.S3, b.Region)
+	case b.Endpoint != "":
+		return checkEndpoint(b.Endpoint)
 	}
 	return nil
 }

@@ -176,6 +176,23 @@ type Recording struct {
 	Limit Size `yaml:"limit" json:"limit,omitempty"`
 	// Days is how long recordings are kept. Default 90.
 	Days int `yaml:"days" json:"days,omitempty"`
+	// Ship is a bucket that recordings are copied to in the background, keys
+	// included, still encrypted. What is erased here is erased there too, so it
+	// must let objects be deleted: no Object Lock. Default: nowhere.
+	Ship Bucket `yaml:"ship" json:"ship,omitzero"`
+}
+
+// Bucket is a place in a bucket of S3, or of what speaks like it.
+type Bucket struct {
+	// S3 is s3://bucket/prefix.
+	S3 string `yaml:"s3" json:"s3,omitempty"`
+	// Region is the bucket's.
+	Region string `yaml:"region" json:"region,omitempty"`
+	// Endpoint is the URL of another S3 than AWS's.
+	Endpoint string `yaml:"endpoint" json:"endpoint,omitempty"`
+	// Profile is an AWS profile that may use the bucket. Default: the gateway's
+	// own identity.
+	Profile string `yaml:"profile" json:"profile,omitempty"`
 }
 
 // On reports whether anything is recorded beside the log.

@@ -57,6 +57,12 @@ func TestMinimalFileGetsDefaults(t *testing.T) {
 	}
 }
 
+// shipTo is a recording that is shipped.
+func shipTo(url, region string) string {
+	const reader = "age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p"
+	return "recording: {recipients: [" + reader + "], ship: {s3: \"" + url + "\", region: \"" + region + "\"}}\nidentity:"
+}
+
 // TestBadFiles changes the minimal file in one place; the message must name
 // the place and the way out.
 func TestBadFiles(t *testing.T) {
@@ -88,6 +94,9 @@ func TestBadFiles(t *testing.T) {
 		"no size":             {"identity:", "recording: {limit: much}\nidentity:", `line 1: "much" is no size: write it as 512KiB or 8MiB`},
 		"small recordings":    {"identity:", "recording: {limit: 100}\nidentity:", "recording.limit: 100 bytes are not between 1KiB and 1GiB"},
 		"long recordings":     {"identity:", "recording: {days: 9999}\nidentity:", "recording.days: 9999 is not between 1 and 3650"},
+		"ship without reader": {"identity:", "recording: {ship: {s3: \"s3://bucket\", region: us-east-1}}\nidentity:", "recording.ship: nothing is recorded"},
+		"ship nowhere":        {"identity:", shipTo("b", "us-east-1"), `recording.ship: s3: "b" is not s3://bucket/prefix`},
+		"ship without region": {"identity:", shipTo("s3://bucket/p", ""), `recording.ship: s3://bucket/p: region: "" is not a region`},
 		"no reader":           {"identity:", "recording: {identity: none.txt}\nidentity:", "recording.identity: "},
 		"our own set":         {"identity:", "masking: {sets: [{name: pii}]}\nidentity:", `masking.sets: "pii" is credence's own set`},
 		"a rule of nothing":   {"identity:", "masking: {sets: [{name: crm, rules: [{action: drop}]}]}\nidentity:", "masking.sets crm, rule 1: want one of at, detect and pattern"},

@@ -32,9 +32,17 @@ type Config struct {
 	Read func(call string, d bodies.Direction, ref bodies.Reference) (bodies.Recorded, error)
 	// Erase deletes a session's keys, after say was told which: bodies.Erase.
 	// nil when nothing is recorded.
-	Erase func(session string, say func(keys []string) error) error
+	Erase func(ctx context.Context, session string, say func(keys []string) error) error
+	// Shipping says how the shipping of recordings goes. nil when none are.
+	Shipping func() Shipping
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
+}
+
+// Shipping is how far recordings are behind where they are shipped to.
+type Shipping struct {
+	LagSeconds int64 `json:"lagSeconds"` // age of the oldest that is finished and not there
+	Failures   int64 `json:"failures"`   // rounds that failed since the start
 }
 
 // ErrConfig is returned by New for a Config with something missing.
@@ -60,6 +68,7 @@ func New(c Config) (http.Handler, error) {
 		"GET /v1/calls/{id}":           a.call,
 		"GET /v1/calls/{id}/{message}": a.body,
 		"POST /v1/views":               a.view,
+		"GET /v1/shipping":             a.shipping,
 	} {
 		mux.Handle(pattern, answer(h))
 	}
@@ -93,6 +102,13 @@ func answer(h func(*http.Request) (any, error)) http.Handler {
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(v) // the caller has gone
 	})
+}
+
+func (a *api) shipping(*http.Request) (any, error) {
+	if a.Shipping == nil {
+		return nil, failure{http.StatusNotImplemented, "recordings are not shipped: set recording.ship"}
+	}
+	return a.Shipping(), nil
 }
 
 func (a *api) sessions(r *http.Request) (any, error) {
@@ -279,14 +295,26 @@ func (a *api) shred(r *http.Request) (any, error) {
 		return nil, failure{http.StatusNotImplemented, "this gateway records nothing"}
 	}
 	session, erased := r.PathValue("id"), []string{}
-	err := a.Erase(session, func(keys []string) error {
+	err := a.Erase(r.Context(), session, func(keys []string) error {
 		erased = keys
 		return a.shredded(r.Context(), session, s.Reason, keys)
 	})
 	if errors.Is(err, bodies.ErrErased) || errors.Is(err, bodies.ErrName) {
 		return nil, failure{http.StatusNotFound, "no recordings of the session " + session + " are held"}
 	}
+	if err != nil && len(erased) > 0 {
+		return nil, a.stillThere(r.Context(), session, err)
+	}
 	return map[string][]string{"keys": erased}, err
+}
+
+// stillThere records that an erasing which is in the log has not happened.
+func (a *api) stillThere(ctx context.Context, session string, why error) error {
+	e := &audit.Event{Type: audit.BodyShred, Identity: &audit.Identity{Session: session}, Outcome: "failed", Message: why.Error()}
+	if err := a.Record(context.WithoutCancel(ctx), e); err != nil {
+		return err
+	}
+	return failure{http.StatusBadGateway, "not erased, try again: " + why.Error()}
 }
 
 // shredded says in the log which keys will be gone, as many to an event as fit.

@@ -51,6 +51,7 @@ func newUnit(t *testing.T) *unit {
 	t.Cleanup(func() { _ = errors.Join(index.Close(), u.store.Close(), u.log.Close()) })
 	u.api, err = console.New(console.Config{
 		Index: index, Log: replay.Folder(u.dir), Record: u.append, Read: bodies.NewReader(recordings, id).Read, Erase: u.store.Erase,
+		Shipping: func() console.Shipping { return console.Shipping{LagSeconds: 7} },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -161,6 +162,7 @@ func TestQuestions(t *testing.T) {
 		{"/v1/calls/c9", 404, "no call c9"},
 		{"/v1/calls/c1/request", 200, `"text":"{\"a\":1}"`},
 		{"/v1/calls/c1/response", 404, "was not recorded"},
+		{"/v1/shipping", 200, `"lagSeconds":7`},
 		{"/v1/calls/c1/secrets", 404, "a call has a request and a response"},
 	} {
 		status, v := u.ask("GET", tt.path, "")

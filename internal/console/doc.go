@@ -10,10 +10,12 @@
 //	GET  /v1/calls/{id}                             replay.Entry
 //	GET  /v1/calls/{id}/{request|response}          what was recorded: Body
 //	POST /v1/views   {"session": …, "call": …}      records that somebody reads recordings elsewhere: View
+//	GET  /v1/shipping                               how far shipped recordings are behind: Shipping
 //
 // Times are RFC 3339; since also takes a duration such as "24h", back from now.
 // An answer is JSON in UTF-8; an error is {"error": "one sentence"} with the
-// status 400, 404, 409, 410 (erased), 500 or 501 (not set up).
+// status 400, 404, 409, 410 (erased), 500, 501 (not set up) or 502 (what was
+// shipped could not be erased).
 //
 // Reading a recording and erasing one are in the log before the answer leaves:
 // replay.view and body.shred, which say who ("by": today the user id on the

@@ -86,7 +86,7 @@ func must(t *testing.T, l *audit.Log, e *audit.Event) {
 
 func (r recorded) verify(t *testing.T) *audit.Report {
 	t.Helper()
-	report, err := audit.Verify(t.Context(), audit.VerifyConfig{Log: os.DirFS(r.log), Bodies: recorder.Check(r.bodies)})
+	report, err := audit.Verify(t.Context(), audit.VerifyConfig{Log: os.DirFS(r.log), Bodies: recorder.Check(os.DirFS(r.bodies))})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -99,7 +99,7 @@ const unanchored = 1
 func TestErasedSessionVerifies(t *testing.T) {
 	erase := func(tell bool) func(*audit.Log, string) {
 		return func(l *audit.Log, dir string) {
-			err := bodies.Erase(dir, "session1", func(keys []string) error {
+			err := bodies.Erase(context.Background(), dir, nil, "session1", func(keys []string) error {
 				if !tell {
 					return nil
 				}
@@ -125,6 +125,17 @@ func TestErasedSessionVerifies(t *testing.T) {
 	got.Index, got.At = 0, ""
 	if diff := cmp.Diff(audit.Erasure{By: "uid 7", Session: "session1", Reason: "asked for", Recordings: 3}, got); diff != "" {
 		t.Error(diff)
+	}
+	said := record(t, 6, func(l *audit.Log, dir string) {
+		keys, err := filepath.Glob(filepath.Join(dir, "keys", "session1", "*.age"))
+		if err != nil || len(keys) != 1 {
+			t.Fatal(keys, err)
+		}
+		id := "session1/" + strings.TrimSuffix(filepath.Base(keys[0]), ".age")
+		must(t, l, &audit.Event{Type: audit.BodyShred, Shred: &audit.Shred{Keys: []string{id}, Reason: "asked for"}})
+	}).verify(t)
+	if said.Worst() != audit.Incomplete || !strings.Contains(fmt.Sprint(said.Findings), "was erased, and it is there") {
+		t.Errorf("said to be erased, and not: %+v", said)
 	}
 	silent := record(t, 6, erase(false)).verify(t)
 	if silent.Worst() != audit.Incomplete || len(silent.Findings) != unanchored+3 || !strings.Contains(fmt.Sprint(silent.Findings), "no body.shred says that it was erased") {

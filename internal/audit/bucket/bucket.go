@@ -1,5 +1,5 @@
-// Package bucket keeps checkpoints in an S3 bucket, and reads anchors and
-// published logs from one.
+// Package bucket keeps checkpoints in an S3 bucket, ships recordings to one, and
+// reads anchors, published logs and recordings from one.
 //
 // A bucket that anchors should belong to another account, have Object Lock in
 // compliance mode with a default retention, and let the gateway do s3:PutObject
@@ -16,6 +16,7 @@ import (
 	"io/fs"
 	"net/url"
 	"path"
+	"slices"
 	"strings"
 	"time"
 
@@ -90,6 +91,80 @@ func (b *Bucket) Put(ctx context.Context, name string, data []byte) error {
 	return err
 }
 
+// Ship stores an object, in place of an earlier one of that name.
+func (b *Bucket) Ship(ctx context.Context, name string, size int64, content io.ReadSeeker) error {
+	_, err := b.client.PutObject(ctx, &s3.PutObjectInput{
+		Bucket: aws.String(b.name), Key: aws.String(b.key(name)), Body: content, ContentLength: aws.Int64(size),
+		ChecksumAlgorithm: types.ChecksumAlgorithmSha256,
+	})
+	return err
+}
+
+// ErrKept: an object that was deleted is still there, or a version of it.
+var ErrKept = errors.New("bucket: the object is still there after it was deleted")
+
+// Remove deletes an object and every version of it, and looks whether any is
+// left: ErrKept. An object that is not there is no error. It needs
+// s3:ListBucketVersions, s3:ListBucket, s3:DeleteObject and
+// s3:DeleteObjectVersion.
+func (b *Bucket) Remove(ctx context.Context, name string) error {
+	versions, err := b.versions(ctx, name)
+	if err != nil {
+		return err
+	}
+	for _, id := range versions {
+		_, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: aws.String(b.name), Key: aws.String(b.key(name)), VersionId: id})
+		if err != nil {
+			return err
+		}
+	}
+	if versions, err = b.versions(ctx, name); err == nil && len(versions) > 0 {
+		err = fmt.Errorf("%w: %s", ErrKept, b.key(name))
+	}
+	return err
+}
+
+// versions are an object's versions and delete markers. In a store that knows
+// no versions there is one without an id.
+func (b *Bucket) versions(ctx context.Context, name string) ([]*string, error) {
+	var list []*string
+	pages := s3.NewListObjectVersionsPaginator(b.client, &s3.ListObjectVersionsInput{Bucket: aws.String(b.name), Prefix: aws.String(b.key(name))})
+	for pages.HasMorePages() {
+		page, err := pages.NextPage(ctx)
+		if unversioned(err) {
+			return b.unversioned(ctx, name)
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, v := range page.Versions {
+			if aws.ToString(v.Key) == b.key(name) {
+				list = append(list, v.VersionId)
+			}
+		}
+		for _, m := range page.DeleteMarkers {
+			if aws.ToString(m.Key) == b.key(name) {
+				list = append(list, m.VersionId)
+			}
+		}
+	}
+	return list, nil
+}
+
+// unversioned reports whether a store says that it knows no versions.
+func unversioned(err error) bool {
+	var said smithy.APIError
+	return errors.As(err, &said) && slices.Contains([]string{"NotImplemented", "MethodNotAllowed", "VersioningNotConfigured"}, said.ErrorCode())
+}
+
+func (b *Bucket) unversioned(ctx context.Context, name string) ([]*string, error) {
+	_, err := fs.Stat(b.FS(ctx), name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return []*string{nil}, err
+}
+
 func (b *Bucket) key(name string) string {
 	if name == "." {
 		return b.prefix
@@ -112,7 +187,7 @@ func (f files) Open(name string) (fs.File, error) {
 	if err != nil {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: absent(err)}
 	}
-	return object{out.Body, info{name: path.Base(name), size: aws.ToInt64(out.ContentLength)}}, nil
+	return object{out.Body, info{name: path.Base(name), size: aws.ToInt64(out.ContentLength)}, f, name}, nil
 }
 
 // ReadDir implements fs.ReadDirFS.
@@ -174,7 +249,29 @@ func absent(err error) error {
 // object is an open object.
 type object struct {
 	io.ReadCloser
-	info info
+	info  info
+	files files
+	name  string
+}
+
+// ReadAt implements io.ReaderAt by a request of its own.
+func (o object) ReadAt(p []byte, offset int64) (int, error) {
+	if len(p) == 0 {
+		return 0, nil
+	}
+	part := fmt.Sprintf("bytes=%d-%d", offset, offset+int64(len(p))-1)
+	out, err := o.files.client.GetObject(o.files.ctx, &s3.GetObjectInput{
+		Bucket: aws.String(o.files.Bucket.name), Key: aws.String(o.files.key(o.name)), Range: aws.String(part),
+	})
+	if err != nil {
+		return 0, &fs.PathError{Op: "read", Path: o.name, Err: absent(err)}
+	}
+	defer out.Body.Close() //nolint:errcheck // read only
+	n, err := io.ReadFull(out.Body, p)
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = io.EOF
+	}
+	return n, err
 }
 
 // Stat implements fs.File.
