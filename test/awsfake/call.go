@@ -1,6 +1,7 @@
 package awsfake
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -133,4 +134,11 @@ func (c *Call) Reset() {
 func (c *Call) Close() {
 	_ = c.tcp.Close()
 	c.closed = true
+}
+
+// Received is the body as far as it was read and kept.
+func (c *Call) Received() []byte {
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	return bytes.Clone(c.kept.Body)
 }
