@@ -40,6 +40,7 @@ const (
 	crcSize     = 4
 	maxMessage  = 16 << 20
 	maxEvents   = 256
+	maxHeader   = 0x7fff // bytes of a header's value, as SDKs read it
 )
 
 func newEvents(m *Mask, o Options, counts Counts) *eventStream {
@@ -285,12 +286,12 @@ func (e *eventStream) payload(f Format, name string, p []byte) ([]byte, error) {
 	return out, err
 }
 
-// headers masks what detectors find in texts among the headers, and returns
-// :content-type and :event-type.
+// headers masks what detectors find in texts and bytes among the headers, and
+// returns :content-type and :event-type.
 func (e *eventStream) headers(s []byte) (out []byte, contentType, eventType string, err error) {
 	for len(s) > 0 {
 		n := 1 + int(s[0])
-		if len(s) < n+1 {
+		if n == 1 || len(s) < n+1 {
 			return nil, "", "", ErrFormat
 		}
 		name, kind := s[1:n], s[n]
@@ -300,7 +301,7 @@ func (e *eventStream) headers(s []byte) (out []byte, contentType, eventType stri
 		}
 		whole := s[:n+size]
 		s = s[n+size:]
-		if kind != 7 {
+		if kind != 6 && kind != 7 { // bytes and texts
 			out = append(out, whole...)
 			continue
 		}
@@ -315,9 +316,12 @@ func (e *eventStream) headers(s []byte) (out []byte, contentType, eventType stri
 		if err != nil {
 			return nil, "", "", err
 		}
-		if !changed || name[0] == ':' && len(masked) > 0x7fff {
+		if !changed {
 			out = append(out, whole...)
 			continue
+		}
+		if len(masked) > maxHeader {
+			return nil, "", "", ErrBound
 		}
 		out = append(out, whole[:n+1]...)
 		out = append(binary.BigEndian.AppendUint16(out, uint16(len(masked))), masked...)
