@@ -86,6 +86,9 @@ type Config struct {
 	// exchange, after Kill can find it, so that no revocation falls in between.
 	// Default: every session may.
 	Live func(session string) error
+	// Fault is told of what an operator must look at: failures of the gateway.
+	// Default: nobody.
+	Fault func(error)
 	// AppendTimeout bounds the wait for one append. It must be above the log's
 	// own stall limit and below Envoy's message_timeout. Default 3 s.
 	AppendTimeout time.Duration
@@ -102,6 +105,9 @@ func (c *Config) fill() error {
 	}
 	if c.Live == nil {
 		c.Live = func(string) error { return nil }
+	}
+	if c.Fault == nil {
+		c.Fault = func(error) {}
 	}
 	if c.AppendTimeout == 0 {
 		c.AppendTimeout = 3 * time.Second

@@ -1,10 +1,14 @@
 package extproc
 
 import (
+	"fmt"
+	"runtime/debug"
+
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
 
 	"github.com/credence-gateway/credence/internal/envoymsg"
+	"github.com/credence-gateway/credence/internal/refuse"
 	"github.com/credence-gateway/credence/internal/wire"
 )
 
@@ -32,16 +36,64 @@ func (s *Server) Register(r grpc.ServiceRegistrar) { extprocv3.RegisterExternalP
 // without the service's shape.
 func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) error {
 	x := &exchange{config: &s.config, open: &s.open, to: way{stream}}
-	defer x.close()
+	defer s.end(x)
 	for {
 		m, err := stream.Recv()
 		if err != nil {
 			return nil //nolint:nilerr // the stream is over, however it ended
 		}
-		if err := dispatch(x, m); err != nil {
+		if err := s.step(x, m); err != nil {
 			return nil //nolint:nilerr // it can't be written to any more
 		}
 	}
+}
+
+// step hands a message to the exchange. A panic stays in its exchange: one that
+// left Process would end every agent's.
+func (s *Server) step(x *exchange, m *extprocv3.ProcessingRequest) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.fault(p)
+			err = x.failed()
+		}
+	}()
+	return dispatch(x, m)
+}
+
+// end closes an exchange.
+func (s *Server) end(x *exchange) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.fault(p)
+			x.giveUp()
+		}
+	}()
+	x.close()
+}
+
+func (s *Server) fault(p any) {
+	s.config.Fault(fmt.Errorf("extproc: panic: %v\n%s", p, debug.Stack()))
+}
+
+// failed refuses an exchange in which there was a panic. Where its record is
+// what panics, it is cut without: a call without its end is found at the next
+// start.
+func (x *exchange) failed() (err error) {
+	defer func() {
+		if recover() != nil {
+			x.giveUp()
+			err = x.to.immediate(refuse.Render(refuse.For(refuse.ErrPanic), x.shape, x.id))
+		}
+	}()
+	return x.broken(refuse.ErrPanic)
+}
+
+// giveUp leaves an exchange whose end can't be written.
+func (x *exchange) giveUp() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.state = over
+	x.open.remove(x.grant.Session, x)
 }
 
 // dispatch translates a message and hands it to the exchange. Its errors are

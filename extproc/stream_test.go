@@ -251,3 +251,39 @@ func piece(r *extprocv3.BodyResponse) string {
 	}
 	return text
 }
+
+// TestPanic: a bug that a message finds cuts its own exchange, on record, and
+// ends nobody else's.
+func TestPanic(t *testing.T) {
+	bug := func() { panic("a bug of AKIAIOSFODNN7EXAMPLE") }
+	for name, test := range map[string]struct {
+		events    string
+		configure func(*stream, *extproc.Config)
+		want      string
+	}{
+		"before it is forwarded": {"Q/6 q:abcdef.", func(_ *stream, c *extproc.Config) {
+			c.Credentials = func(string) (sigv4.Credentials, error) { bug(); return sigv4.Credentials{}, nil }
+		}, "log:refused:internal !500"},
+		"before it is known": {"Q/6", func(_ *stream, c *extproc.Config) {
+			c.Redeem = func(string, [32]byte, string) (grant.Grant, error) { bug(); return grant.Grant{}, nil }
+		}, "log:decision.deny:internal !500"},
+		"in its record": {"Q/6 q:abcdef. R200/4 r:abcd.", func(_ *stream, c *extproc.Config) {
+			c.Append = func(context.Context, *audit.Event) (audit.Index, error) { bug(); return 0, nil }
+		}, "Q/6 q:abcdef. R/4 !500"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var faults []error
+			s := &stream{class: grant.Both, events: strings.Fields(test.events)}
+			s.configure = func(c *extproc.Config) {
+				c.Fault = func(err error) { faults = append(faults, err) }
+				test.configure(s, c)
+			}
+			if got := s.run(t); got != test.want {
+				t.Errorf("\n got %s\nwant %s", got, test.want)
+			}
+			if len(faults) == 0 || !strings.Contains(faults[0].Error(), "stream_test.go") {
+				t.Errorf("the operator is told %v", faults)
+			}
+		})
+	}
+}
