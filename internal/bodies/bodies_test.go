@@ -110,6 +110,32 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// TestKeyOfOneRecording: a message may be recorded twice, by the door in as far as
+// it read it and by the door out; neither says anything of the other's boxes.
+func TestKeyOfOneRecording(t *testing.T) {
+	u := newUnit(t, nil)
+	m := message("call-1")
+	first, second := u.record(t, m, []byte("the first"), 64), u.record(t, m, []byte("the second"), 64)
+	if err := u.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(filepath.Join(u.dir, "packs", first.Pack))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const magic, header = len("credence bodies 1\n"), 16
+	next := magic + header + int(binary.BigEndian.Uint32(data[magic:])) + header
+	a, b := data[magic+header:][:16], data[next:][:16]
+	if bytes.Equal(a, b) {
+		t.Error("two recordings are encrypted with one key and nonce")
+	}
+	for _, ref := range []bodies.Reference{first, second} {
+		if _, err := u.reader().Read("call-1", bodies.Request, ref); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
 func TestLongBodiesAreCut(t *testing.T) {
 	u := newUnit(t, nil)
 	m := message("c")

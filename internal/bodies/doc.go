@@ -29,9 +29,10 @@
 //	box     AES-256-GCM of up to 64 KiB
 //
 // Frames of several recordings alternate. The AEAD key of a recording is
-// HKDF-SHA256 (RFC 5869) of the session's key with the info "credence body " +
-// call + " " + direction; the nonce is the index as in the frame, in 12 bytes,
-// so that no chunk can be moved, dropped or taken for the last (the STREAM
+// HKDF-SHA256 (RFC 5869) of the session's key with the info "credence body
+// CALL DIRECTION PACK STREAM", so that two recordings never share a key, also
+// not of one message; the nonce is the index as in the frame, in 12 bytes, so
+// that no chunk can be moved, dropped or taken for the last (the STREAM
 // construction, https://eprint.iacr.org/2015/189).
 //
 // The plaintext is the length of the head as a uvarint, the head (JSON: method

@@ -28,17 +28,20 @@ type sessionKey struct {
 // Format prints "[redacted]" whatever the verb.
 func (k *sessionKey) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[redacted]") }
 
-// derive returns the value of a purpose for one recording.
-func (k *sessionKey) derive(purpose, call string, d Direction) []byte {
-	out, err := hkdf.Key(sha256.New, k.bytes[:], nil, "credence "+purpose+" "+call+" "+string(d), keySize)
+// derive returns the value of a purpose for one recording: the place of it too,
+// since a message may be recorded more than once, and each time anew from the
+// first nonce.
+func (k *sessionKey) derive(purpose, call string, d Direction, pack string, stream uint64) []byte {
+	info := fmt.Sprintf("credence %s %s %s %s %d", purpose, call, d, pack, stream)
+	out, err := hkdf.Key(sha256.New, k.bytes[:], nil, info, keySize)
 	if err != nil { // only for lengths that HKDF can't give
 		panic(err)
 	}
 	return out
 }
 
-func (k *sessionKey) commitment(call string, d Direction) string {
-	return hex.EncodeToString(k.derive("commitment", call, d))
+func (k *sessionKey) commitment(call string, d Direction, pack string, stream uint64) string {
+	return hex.EncodeToString(k.derive("commitment", call, d, pack, stream))
 }
 
 // key returns the session's key, a new one when none is held. The wrapped key

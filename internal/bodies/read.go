@@ -94,10 +94,10 @@ func (r *Reader) Read(call string, d Direction, ref Reference) (Recorded, error)
 	if err != nil {
 		return Recorded{}, err
 	}
-	if subtle.ConstantTimeCompare([]byte(k.commitment(call, d)), []byte(ref.Commitment)) != 1 {
+	if subtle.ConstantTimeCompare([]byte(k.commitment(call, d, ref.Pack, ref.Stream)), []byte(ref.Commitment)) != 1 {
 		return Recorded{}, fmt.Errorf("%w: the key is not the one that was committed to", ErrTampered)
 	}
-	box, plain := aead(k.derive("body", call, d)), []byte(nil)
+	box, plain := aead(k.derive("body", call, d, ref.Pack, ref.Stream)), []byte(nil)
 	for i, b := range sealed {
 		plain, err = box.Open(plain, nonce(uint32(i), i == len(sealed)-1), b, nil)
 		if err != nil {

@@ -88,7 +88,7 @@ func (s *Store) Begin(m Message) (*Recording, error) {
 		s.poison(err)
 		return nil, s.Err()
 	}
-	r := &Recording{store: s, durable: make(chan error, 1), sum: sha256.New(), limit: m.Limit, aead: aead(k.derive("body", m.Call, m.Direction))}
+	r := &Recording{store: s, durable: make(chan error, 1), sum: sha256.New(), limit: m.Limit}
 	if r.limit == 0 {
 		r.limit = MaxRecorded
 	}
@@ -98,7 +98,10 @@ func (s *Store) Begin(m Message) (*Recording, error) {
 	if err := s.place(r, m.Days); err != nil {
 		return nil, err
 	}
-	r.ref = Reference{Pack: r.pack.name, Stream: r.stream, Key: k.id, Commitment: k.commitment(m.Call, m.Direction)}
+	r.aead = aead(k.derive("body", m.Call, m.Direction, r.pack.name, r.stream))
+	r.ref = Reference{
+		Pack: r.pack.name, Stream: r.stream, Key: k.id, Commitment: k.commitment(m.Call, m.Direction, r.pack.name, r.stream),
+	}
 	r.plain = binary.AppendUvarint(make([]byte, 0, len(head)+1024), uint64(len(head)))
 	r.add(head)
 	return r, nil
