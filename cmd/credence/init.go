@@ -30,6 +30,8 @@ type setup struct {
 	Audience string
 
 	Recipient string // who can read recordings
+	Anchor    string // folder that keeps the log's checkpoints
+	other     bool   // on another volume than the log
 }
 
 func newInit() *cobra.Command {
@@ -52,6 +54,7 @@ func newInit() *cobra.Command {
 	f.StringVar(&s.Account, "account", "123456789012", "AWS account")
 	f.StringVar(&s.Region, "region", "us-east-1", "AWS region")
 	f.StringVar(&s.RoleARN, "role-arn", "", "AWS role that credence assumes for agents (default: credence-agent in the account)")
+	f.StringVar(&s.Anchor, "anchor", "", "folder that keeps the log's checkpoints, best on another volume (default: one outside of this folder, on another volume where there is one)")
 	f.StringVar(&s.Issuer, "issuer", "", "`URL` of the agents' OIDC issuer (with --emulator: the one of up --dev)")
 	f.StringVar(&s.Audience, "audience", "credence", "audience of the agents' tokens")
 	return c
@@ -70,6 +73,9 @@ func initialise(c *cobra.Command, path string, s setup) error {
 	}
 	var err error
 	if s.Recipient, err = createIdentity(identityFile(dir)); err != nil {
+		return err
+	}
+	if s.Anchor, s.other, err = anchorFolder(s.Anchor, dir); err != nil {
 		return err
 	}
 	text, err := s.render()
@@ -151,6 +157,10 @@ policies: ./policies
 recording: # what calls say is kept, encrypted; the key file is the auditors'
   recipients: [{{.Recipient}}]
   identity: .credence/recordings.key
+{{- if .Anchor}}
+audit: # the log's checkpoints are kept where the log is not
+  anchors: [{file: "{{.Anchor}}"}]
+{{- end}}
 `))
 
 // alias is the issuer's name in policies.
@@ -197,10 +207,22 @@ func (s setup) explain(c *cobra.Command, path string) error {
 		dev = " --dev"
 	}
 	_, err := fmt.Fprintf(c.OutOrStdout(), `wrote %s, policies/ and .credence/
+%s
 next: credence up%s
 then: credence run -- aws s3 ls
-`, path, dev)
+`, path, s.anchored(), dev)
 	return err
+}
+
+// anchored says where the log's checkpoints are kept.
+func (s setup) anchored() string {
+	switch {
+	case s.Anchor == "":
+		return "the log is not anchored: set audit.anchors"
+	case s.other:
+		return "the log is anchored in " + s.Anchor
+	}
+	return "the log is anchored in " + s.Anchor + ", on its own volume: another one or a bucket is better (docs/audit.md)"
 }
 
 // createIdentity makes the key that opens this gateway's recordings and returns

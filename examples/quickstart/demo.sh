@@ -43,6 +43,7 @@ requests() { grep -c ' HTTP/1.1" ' aws.log; } # that AWS has received
 free_port() { python -c 'import socket; s = socket.socket(); s.bind(("127.0.0.1", 0)); print(s.getsockname()[1])'; }
 
 cd "$work"
+export XDG_STATE_HOME=$work/state # where the log's checkpoints are kept
 aws=http://127.0.0.1:$(free_port)
 
 say "1. An AWS account with a bucket, a table and a queue (moto; it checks signatures and IAM)"
@@ -85,6 +86,14 @@ refused 'InvalidAccessKeyId' credence run -- python "$here/agent.py" direct "$aw
 say "8. Every call is in the record"
 does 'decision.deny .*s3:DeleteObject' credence audit tail
 [ "$(grep -c ' call.begin ' out)" = "$(grep -c ' call.end ' out)" ] || fail "a call began and did not end"
+
+say "9. Nobody changes the record unseen"
+does '^  ok$' credence audit verify
+show cp -r .credence/log edited
+cp -r .credence/log edited
+show perl -pi -e 's/DeleteObject/DeleteBucket/' edited/00000001.seg
+perl -pi -e 's/DeleteObject/DeleteBucket/' edited/00000001.seg
+refused 'TAMPERED WITH' credence audit verify edited
 
 say "Done: the agent worked, was held to its policy and left a record. It never had an AWS key."
 if [ -n "${KEEP:-}" ]; then

@@ -97,7 +97,8 @@ func (g *gateway) calls() map[string]call {
 
 func (g *gateway) configure(ctx context.Context, binary, dir, upstream, issuer string) error {
 	config := filepath.Join(dir, "credence.yaml")
-	cmd := exec.CommandContext(ctx, binary, "init", "--config", config, "--listen", g.address, "--emulator", "http://"+upstream, "--issuer", "http://"+issuer)
+	cmd := exec.CommandContext(ctx, binary, "init", "--config", config, "--listen", g.address, "--emulator", "http://"+upstream, "--issuer", "http://"+issuer,
+		"--anchor", filepath.Join(dir, "anchors"))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%w: %s", err, out)
 	}

@@ -137,7 +137,7 @@ func New(t testing.TB, c Config) *Unit {
 		Answer: c.Answer,
 		Keys:   map[string]sigv4.Credentials{OwnKey.AccessKeyID: OwnKey, MintedKey.AccessKeyID: MintedKey},
 	})}
-	args := []string{"init", "--config", u.Config(), "--listen", u.Address, "--emulator", u.Upstream.URL(), "--issuer", issuer.URL()}
+	args := []string{"init", "--config", u.Config(), "--listen", u.Address, "--emulator", u.Upstream.URL(), "--issuer", issuer.URL(), "--anchor", filepath.Join(u.Dir, "anchors")}
 	if c.Public != "" {
 		_, port, _ := net.SplitHostPort(u.Address)
 		args = append(args, "--public-url", "https://"+net.JoinHostPort(c.Public, port))

@@ -77,7 +77,7 @@ func (r *rig) up(t *testing.T, key []string, scheme string) gateway {
 	t.Helper()
 	address, dir := free(t), t.TempDir()
 	g := gateway{url: scheme + "://" + address, config: filepath.Join(dir, "credence.yaml")}
-	args := []string{"init", "--config", g.config, "--emulator", "http://" + r.tap.address, "--listen", address, "--issuer", "http://" + free(t)}
+	args := []string{"init", "--config", g.config, "--emulator", "http://" + r.tap.address, "--listen", address, "--issuer", "http://" + free(t), "--anchor", filepath.Join(dir, "anchors")}
 	if scheme == "https" {
 		args = append(args, "--public-url", g.url)
 	}
