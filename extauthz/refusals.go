@@ -43,8 +43,12 @@ type refusalCount struct {
 	identity *audit.Identity // of a session
 }
 
-// maxKeys bounds the keys of one period.
-const maxKeys = 4096
+// What one period may hold: strangers can come from more networks than the log
+// should have lines, and 1,024 lines of 10 s are 2.4 MiB a minute.
+const (
+	maxCounts   = 1024 // by network or session
+	maxSessions = 4096 // that have leaves of their own
+)
 
 func newRefusals(c *Config) *refusals {
 	f := &refusals{
@@ -92,7 +96,7 @@ func (f *refusals) count(k refusalKey, who *audit.Identity) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	c := f.counts[k]
-	if c == nil && len(f.counts) >= maxKeys {
+	if c == nil && len(f.counts) >= maxCounts {
 		k, who = refusalKey{rule: k.rule, network: "other"}, nil
 		c = f.counts[k]
 	}
@@ -110,7 +114,7 @@ func (f *refusals) mayDetail(id string, now time.Time) bool {
 	if now.Sub(f.began) >= f.period {
 		f.details, f.began = map[string]int{}, now
 	}
-	if f.details[id] >= f.most || len(f.details) >= maxKeys {
+	if f.details[id] >= f.most || len(f.details) >= maxSessions {
 		return false
 	}
 	f.details[id]++
