@@ -128,6 +128,7 @@ func (c *call) unmask() error {
 	}
 	sum := sha256.Sum256(body)
 	c.edits, c.payload = rewrite.Encode(edits), hex.EncodeToString(sum[:])
+	c.masks = masks.Restoring(c.masks)
 	return nil
 }
 

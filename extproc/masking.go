@@ -1,16 +1,20 @@
 package extproc
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
+	"github.com/credence-gateway/credence/internal/awsapi"
 	"github.com/credence-gateway/credence/internal/envoymsg"
 	"github.com/credence-gateway/credence/internal/mask"
 	"github.com/credence-gateway/credence/internal/masks"
+	"github.com/credence-gateway/credence/internal/rewrite"
 	"github.com/credence-gateway/credence/internal/wire"
 )
 
@@ -38,6 +42,13 @@ func (x *exchange) maskHead(r *wire.Response, m *envoymsg.Mutation) error {
 		return err
 	}
 	compiled = compiled.Sealing(x.config.Tokens.Seal(masks.Scope{Session: x.grant.Session, Account: x.grant.Account}, x.grant.Service+":"+x.grant.Operation))
+	if masks.Restores(x.grant.Masks) {
+		values, err := x.restored()
+		if err != nil {
+			return err
+		}
+		compiled = compiled.Hiding(masks.Restored, values...)
+	}
 	x.masking = &masking{mask: compiled, heads: mask.Counts{}}
 	for i := range r.Headers {
 		h := &r.Headers[i]
@@ -60,6 +71,30 @@ func (x *exchange) maskHead(r *wire.Response, m *envoymsg.Mutation) error {
 		withoutChecksums(r, m)
 	}
 	return nil
+}
+
+// restored are the values that the request has in the place of tokens, as the
+// door in has written them for its protocol.
+func (x *exchange) restored() ([]string, error) {
+	edits, err := rewrite.Decode(x.grant.Edits)
+	if err != nil {
+		return nil, err
+	}
+	var values []string
+	for _, e := range edits {
+		value := ""
+		switch awsapi.Protocol(x.grant.Protocol) {
+		case awsapi.Query, awsapi.EC2:
+			value, err = url.QueryUnescape(e.Put)
+		default:
+			err = json.Unmarshal([]byte(`"`+e.Put+`"`), &value)
+		}
+		if err != nil {
+			return nil, mask.ErrFormat
+		}
+		values = append(values, value)
+	}
+	return values, nil
 }
 
 // plainHeads are headers that say nothing of what is masked.

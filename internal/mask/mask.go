@@ -1,7 +1,9 @@
 package mask
 
 import (
+	"bytes"
 	"fmt"
+	"slices"
 	"strings"
 
 	"golang.org/x/text/unicode/norm"
@@ -23,6 +25,27 @@ type Mask struct {
 func (m *Mask) Sealing(seal func(dst, value []byte) []byte) *Mask {
 	with := *m
 	with.seal = seal
+	return &with
+}
+
+// Hiding returns m with a detector of values that are known, which are counted by
+// the name. A value of less than 4 bytes is left out: it would be found anywhere.
+func (m *Mask) Hiding(name string, values ...string) *Mask {
+	with := *m
+	with.detectors = slices.Clone(m.detectors)
+	for _, v := range values {
+		if len(v) < 4 {
+			continue
+		}
+		known := []byte(v)
+		with.detectors = append(with.detectors, detector{name: name, least: len(known), find: func(s []byte, from int) (int, int) {
+			i := bytes.Index(s[from:], known)
+			if i < 0 {
+				return -1, -1
+			}
+			return from + i, from + i + len(known)
+		}})
+	}
 	return &with
 }
 

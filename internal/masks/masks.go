@@ -23,6 +23,21 @@ const (
 	None    = "none" // in @mask: not even what is always on
 )
 
+// Restored in a plan stands for the values that the request has in the place of
+// tokens: an answer that repeats them, as errors do, must not tell them.
+const Restored = "restored"
+
+// Restoring is a plan with Restored.
+func Restoring(plan string) string {
+	if plan == "" {
+		return Restored
+	}
+	return plan + "," + Restored
+}
+
+// Restores reports whether a plan has Restored.
+func Restores(plan string) bool { return plan == Restored || strings.HasSuffix(plan, ","+Restored) }
+
 // Rule is an operator's rule. One of At, Detect and Pattern is set.
 type Rule struct {
 	At       string // "service:Operation:path"
@@ -275,6 +290,7 @@ func (m *Masks) build(service, operation, protocol, plan string) (*mask.Mask, er
 			b.detect(Secrets, action)
 		case PII:
 			b.detect(PII, mask.Redact)
+		case Restored:
 		default:
 			r, err := m.find(name)
 			if err != nil {
