@@ -97,7 +97,8 @@ func (r *Reader) Read(call string, d Direction, ref Reference) (Recorded, error)
 	if subtle.ConstantTimeCompare([]byte(k.commitment(call, d, ref.Pack, ref.Stream)), []byte(ref.Commitment)) != 1 {
 		return Recorded{}, fmt.Errorf("%w: the key is not the one that was committed to", ErrTampered)
 	}
-	box, plain := aead(k.derive("body", call, d, ref.Pack, ref.Stream)), []byte(nil)
+	box := aead(k.derive("body", call, d, ref.Pack, ref.Stream))
+	plain := make([]byte, 0, len(sealed)*chunkSize) // Open would let it grow by a box at a time
 	for i, b := range sealed {
 		plain, err = box.Open(plain, nonce(uint32(i), i == len(sealed)-1), b, nil)
 		if err != nil {
