@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/credence-gateway/credence/internal/awsapi"
@@ -126,10 +127,32 @@ func (c *call) unmask() error {
 	if err != nil {
 		return err
 	}
+	if !c.sameWith(body) {
+		return refuse.ErrUnmask
+	}
 	sum := sha256.Sum256(body)
 	c.edits, c.payload = rewrite.Encode(edits), hex.EncodeToString(sum[:])
 	c.masks = masks.Restoring(c.masks)
 	return nil
+}
+
+// sameWith reports whether the call is with the values what was decided with
+// their tokens: the same operation on the same resources, by the same policies.
+// Agents know values that they have written themselves, and a token in place of
+// what a policy looks for would hide it. What is refused is not told: it may
+// quote a value.
+func (c *call) sameWith(body []byte) bool {
+	call, err := c.meaning(awsapi.Body{Bytes: body, Seen: true})
+	if err != nil || call.Service != c.aws.Service || call.Operation != c.aws.Operation || !slices.EqualFunc(call.Actions, c.aws.Actions, sameAction) {
+		return false
+	}
+	d := c.verdict(call)
+	return d.Allow && len(d.Errors) == 0 && slices.Equal(d.Reasons, c.decision.Reasons)
+}
+
+func sameAction(a, b awsapi.Action) bool {
+	sameARN := func(x, y awsapi.Resource) bool { return x.ARN == y.ARN }
+	return a.Name == b.Name && slices.EqualFunc(a.Resources, b.Resources, sameARN)
 }
 
 func (c *call) tokenScope() masks.Scope {

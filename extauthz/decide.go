@@ -18,14 +18,19 @@ func (c *call) decide(context.Context) error {
 	if c.aws.VendsCredentials {
 		return c.vends()
 	}
-	c.decision = c.cfg.Decide(policies.Facts{
-		Principal: c.session.Principal, Role: c.session.Role, SessionID: c.session.ID, Issued: c.session.Issued,
-		Bindings: c.session.Sources, Now: c.now, Source: c.r.Peer, Presigned: c.signature.Expires, Call: c.aws,
-	})
+	c.decision = c.verdict(c.aws)
 	if !c.allowed() && !c.observed() {
 		return &refuse.PolicyDenied{Denied: c.decision.Denied, Advice: c.decision.Advice, Faulty: len(c.decision.Errors) > 0}
 	}
 	return nil
+}
+
+// verdict is what policy says of a call.
+func (c *call) verdict(of awsapi.Call) policies.Decision {
+	return c.cfg.Decide(policies.Facts{
+		Principal: c.session.Principal, Role: c.session.Role, SessionID: c.session.ID, Issued: c.session.Issued,
+		Bindings: c.session.Sources, Now: c.now, Source: c.r.Peer, Presigned: c.signature.Expires, Call: of,
+	})
 }
 
 // allowed is what policy said.

@@ -75,11 +75,7 @@ func from(sources []netip.Prefix, peer netip.Addr) bool {
 // understand says what the call means to AWS and where it goes.
 func (c *call) understand(context.Context) error {
 	var err error
-	c.aws, err = c.cfg.Catalog.Identify(c.r, c.body, awsapi.Where{
-		Service: c.signature.Scope.Service, Region: c.signature.Scope.Region, Partition: c.role.Partition, Account: c.role.Account,
-		Hosts: c.cfg.Hosts,
-	})
-	if err != nil {
+	if c.aws, err = c.meaning(c.body); err != nil {
 		return err
 	}
 	c.shape = awsapi.Shape{Protocol: c.aws.Protocol, Service: c.aws.Service, NoBody: c.r.Method == http.MethodHead}
@@ -97,6 +93,14 @@ func (c *call) understand(context.Context) error {
 		return nil
 	}
 	return refuse.ErrRepeated
+}
+
+// meaning is what the request means with a body.
+func (c *call) meaning(body awsapi.Body) (awsapi.Call, error) {
+	return c.cfg.Catalog.Identify(c.r, body, awsapi.Where{
+		Service: c.signature.Scope.Service, Region: c.signature.Scope.Region, Partition: c.role.Partition, Account: c.role.Account,
+		Hosts: c.cfg.Hosts,
+	})
 }
 
 // repeatable reports whether a signature may be used again: that of a call that
