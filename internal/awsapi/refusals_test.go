@@ -143,7 +143,10 @@ func TestRefusals(t *testing.T) {
 		{"unknown x-amz header", s3("PUT", "/b-1/k", "x-amz-rename-source: a/b"), "unknown-parameter"},
 		{"copy source on a read", s3("GET", "/b-1/k", "x-amz-copy-source: a/b"), "unknown-parameter"},
 		{"copy source twice", s3("PUT", "/b-1/k", "x-amz-copy-source: aaa/b", "x-amz-copy-source: ccc/d"), "duplicate-header"},
-		{"ACL in header and query", s3("PUT", "/b-1/k?x-amz-acl=private", "x-amz-acl: public-read"), "duplicate-header"},
+		{"ACL in header and query", s3("PUT", "/b-1/k?x-amz-acl=private&X-Amz-Signature=0", "x-amz-acl: public-read"), "duplicate-header"},
+		{"ACL in the query, signed in headers", s3("PUT", "/b-1/k?x-amz-acl=private"), "unknown-parameter"},
+		{"encryption in the query, signed in headers", s3("PUT", "/b-1/k?x-amz-server-side-encryption=aws:kms"), "unknown-parameter"},
+		{"copy source in the query, signed in headers", s3("PUT", "/b-1/k?x-amz-copy-source=a/b"), "unknown-parameter"},
 		{"POST upload form", s3("POST", "/b-1").with("content-type: multipart/form-data; boundary=x"), "unknown-parameter"},
 		{"method that no operation has", s3("PATCH", "/b-1/k"), "unknown-operation"},
 

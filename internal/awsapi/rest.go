@@ -218,7 +218,7 @@ func (q *request) knows(r *route) bool {
 		members = r.op.input.Members
 	}
 	for _, p := range q.target.query {
-		if !r.rest && !r.literal(p.key) && !knowsQuery(members, p.key) {
+		if !r.rest && !r.literal(p.key) && !q.knowsQuery(members, p.key) {
 			return false
 		}
 	}
@@ -247,19 +247,20 @@ func (q *request) hasRequired(members []model.Member) bool {
 	return true
 }
 
-// knowsQuery: a presigned URL may carry x-amz-* headers as query keys.
-func knowsQuery(members []model.Member, key string) bool {
+// knowsQuery: a presigned URL may carry x-amz-* headers as query keys. In no
+// other request does AWS take them for headers.
+func (q *request) knowsQuery(members []model.Member, key string) bool {
 	for _, m := range members {
 		if m.Location == model.Query && m.Wire == key {
 			return true
 		}
 	}
 	lower := strings.ToLower(key)
-	return strings.HasPrefix(lower, "x-amz-") && (knowsHeader(members, lower) || generalHeader(lower))
+	return q.target.presigned && strings.HasPrefix(lower, "x-amz-") && (knowsHeader(members, lower) || generalHeader(lower))
 }
 
 func (q *request) hoisted(header string) bool {
-	return slices.ContainsFunc(q.target.query, func(p pair) bool { return strings.ToLower(p.key) == header })
+	return q.target.presigned && slices.ContainsFunc(q.target.query, func(p pair) bool { return strings.ToLower(p.key) == header })
 }
 
 func knowsHeader(members []model.Member, name string) bool {
@@ -378,7 +379,7 @@ func (q *request) bindRest(s *service, r *route, m model.Member, out map[string]
 	value := s.data.Shapes[s.data.Shapes[m.Shape].Members[1].Shape]
 	found := map[string]any{}
 	for _, p := range q.target.query {
-		if r.literal(p.key) || p.key != m.Wire && knowsQuery(r.op.input.Members, p.key) {
+		if r.literal(p.key) || p.key != m.Wire && q.knowsQuery(r.op.input.Members, p.key) {
 			continue
 		}
 		if value.Kind == model.List {
@@ -400,7 +401,7 @@ func (q *request) bindRest(s *service, r *route, m model.Member, out map[string]
 func (q *request) bindHeader(s *service, m model.Member, out map[string]any) error {
 	value, n := q.Headers.Get(m.Wire)
 	for _, p := range q.target.query {
-		if strings.HasPrefix(m.Wire, "x-amz-") && strings.ToLower(p.key) == m.Wire {
+		if q.target.presigned && strings.HasPrefix(m.Wire, "x-amz-") && strings.ToLower(p.key) == m.Wire {
 			value = p.value
 			n++
 		}

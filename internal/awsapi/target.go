@@ -13,6 +13,8 @@ type target struct {
 	path     string   // raw
 	segments []string // raw, of the path after its first '/'
 	query    []pair   // decoded, without the parameters of the signature
+
+	presigned bool // the signature stands in the query
 }
 
 type pair struct {
@@ -70,6 +72,7 @@ func (t *target) parseQuery(raw string) error {
 			return refuse("query", "the query holds an empty key")
 		}
 		if signatureKey(key) {
+			t.presigned = t.presigned || key == "X-Amz-Signature"
 			continue
 		}
 		if len(t.query) == maxQuery {
