@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -27,10 +28,15 @@ type gateway struct {
 	keys    aws.Credentials
 }
 
+// policy lets the rows in. Its annotations keep each in its class: by default the
+// gateway masks keys in answers and records what calls say, and reads bodies for it.
 const policy = `permit (principal, action == Credence::Action::"OpenSession", resource);
+@record("meta") @mask("none")
 permit (principal, action in AWS::Action::"s3:*", resource);
+@record("meta") @mask("none")
 permit (principal, action == AWS::Action::"dynamodb:GetItem", resource) when { resource.tableName == "bench-meta" };
-permit (principal, action in [AWS::Action::"sqs:GetQueueAttributes", AWS::Action::"sqs:GetQueueUrl"], resource);
+@record("meta") @mask("none")
+permit (principal, action in [AWS::Action::"sqs:GetQueueAttributes", AWS::Action::"sqs:GetQueueUrl", AWS::Action::"sqs:ListDeadLetterSourceQueues"], resource);
 @record("full")
 permit (principal, action == AWS::Action::"dynamodb:GetItem", resource) when { resource.tableName == "bench-full" };
 `
@@ -71,7 +77,42 @@ func (r *rig) startGateway(ctx context.Context, o options) error {
 	}
 	for name, c := range g.calls() {
 		s := &signer{gateway: g, call: c}
-		r.targets = append(r.targets, target{name: name, address: g.address, request: s.request, pids: g.pids})
+		t := target{name: name, address: g.address, request: s.request, pids: g.pids}
+		if err := g.inClass(ctx, binary, config, t, c.class); err != nil {
+			return err
+		}
+		r.targets = append(r.targets, t)
+	}
+	return nil
+}
+
+// inClass makes a row's call once and looks into the log whether it went by the
+// class that the row is about.
+func (g *gateway) inClass(ctx context.Context, binary, config string, t target, class string) error {
+	c, err := dial(t.address)
+	if err != nil {
+		return err
+	}
+	defer c.close()
+	if err := c.roundTrip(t.request()); err != nil {
+		return fmt.Errorf("%s: %w", t.name, err)
+	}
+	leaves, err := exec.CommandContext(ctx, binary, "audit", "tail", "--config", config, "-o", "json").Output()
+	if err != nil {
+		return err
+	}
+	var went string
+	for line := range bytes.Lines(leaves) {
+		var begin struct{ Upstream struct{ Class string } }
+		if err := json.Unmarshal(line, &begin); err != nil {
+			return err
+		}
+		if begin.Upstream.Class != "" {
+			went = begin.Upstream.Class
+		}
+	}
+	if went != class {
+		return fmt.Errorf("%s went by class %q, not %q: the row would measure something else", t.name, went, class)
 	}
 	return nil
 }
@@ -79,19 +120,22 @@ func (r *rig) startGateway(ctx context.Context, o options) error {
 // call is a small read.
 type call struct {
 	service string
+	class   string // by which it goes
 	target  string // x-amz-target
 	body    []byte
 }
 
 // calls are small reads, one for each class: the URL of an SQS queue is put
-// right on its way in (class request) or in the answer (class response).
+// right on its way in (class request), in the answer (class response), or in
+// both.
 func (g *gateway) calls() map[string]call {
 	pad := strings.Repeat("p", 190)
+	queue := fmt.Sprintf("http://%s/123456789012/bench", g.address)
 	return map[string]call{
 		"credence":          getItem("bench-meta"),
-		"credence-request":  {"sqs", "AmazonSQS.GetQueueAttributes", fmt.Appendf(nil, `{"QueueUrl":"http://%s/123456789012/bench","AttributeNames":["%s"]}`, g.address, pad)},
-		"credence-response": {"sqs", "AmazonSQS.GetQueueUrl", fmt.Appendf(nil, `{"QueueName":"%s"}`, pad[:80])},
-		"credence-both":     getItem("bench-full"),
+		"credence-request":  {"sqs", "request", "AmazonSQS.GetQueueAttributes", fmt.Appendf(nil, `{"QueueUrl":"%s","AttributeNames":["%s"]}`, queue, pad)},
+		"credence-response": {"sqs", "response", "AmazonSQS.GetQueueUrl", fmt.Appendf(nil, `{"QueueName":"%s"}`, pad[:80])},
+		"credence-both":     {"sqs", "both", "AmazonSQS.ListDeadLetterSourceQueues", fmt.Appendf(nil, `{"QueueUrl":"%s","NextToken":"%s"}`, queue, pad)},
 	}
 }
 

@@ -246,7 +246,7 @@ var fixed = buildRequest("127.0.0.1", map[string]string{
 }, getItem("bench-meta"))
 
 func getItem(table string) call {
-	return call{"dynamodb", "DynamoDB_20120810.GetItem", fmt.Appendf(nil,
+	return call{"dynamodb", "none", "DynamoDB_20120810.GetItem", fmt.Appendf(nil,
 		`{"TableName":"%s","Key":{"id":{"S":"1"}},"ExpressionAttributeNames":{"#p":"%s"},"ProjectionExpression":"#p"}`, table, strings.Repeat("p", 190))}
 }
 
