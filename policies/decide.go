@@ -14,10 +14,11 @@ import (
 
 // set is a validated policy set. It is immutable.
 type set struct {
-	model *model
-	index *index
-	hash  string
-	count int
+	model  *model
+	index  *index
+	agents *agents
+	hash   string
+	count  int
 }
 
 // decide decides a whole call.
@@ -35,19 +36,21 @@ func (s *set) decide(f Facts) Decision {
 // mayOpen decides who may open a session for a role.
 func (s *set) mayOpen(f Facts, account string) Decision {
 	d := s.deciding(&f)
-	d.pair(d.opening(account), []types.EntityUID{openSession, s.index.any}, "OpenSession on role "+f.Role)
+	d.plan = newPlan(s.index.slice(d.agent.scopes, []types.EntityUID{openSession, s.index.any}))
+	d.pair(d.opening(account))
 	return d.decision()
 }
 
 // deciding gathers a call's outcome over its pairs. Only pairs that were all
 // allowed make an Allow.
 type deciding struct {
-	set        *set
-	facts      *Facts
-	world      world
-	principals []types.EntityUID
-	rules      candidates
-	asked      asked
+	set   *set
+	facts *Facts
+	agent *agent
+	world world
+	plan  *plan // of the action that is asked about
+	asked asked
+	few   [4]types.Entity // memory for the world's own
 
 	denied   string
 	firm     bool
@@ -64,8 +67,9 @@ type deciding struct {
 }
 
 func (s *set) deciding(f *Facts) *deciding {
-	d := &deciding{set: s, facts: f, world: world{model: s.model}}
-	d.principals = append(d.world.agent(f.Principal), s.index.any)
+	d := &deciding{set: s, facts: f, agent: s.agents.of(&f.Principal, s.index)}
+	d.world = world{model: s.model, agent: &d.agent.entity, own: d.few[:0]}
+	d.world.human(f.Principal)
 	return d
 }
 
@@ -74,13 +78,17 @@ type question struct {
 	action   types.EntityUID
 	resource types.EntityUID
 	call     *awsapi.Action // nil for the gateway's own acts
+	on       string         // the resource, as people know it
 }
+
+// String is such as "s3:GetObject on arn:aws:s3:::bucket/key".
+func (q question) String() string { return string(q.action.ID) + " on " + q.on }
 
 // opening is the question of mayOpen.
 func (d *deciding) opening(account string) question {
 	uid := types.NewEntityUID(typeRole, types.String(d.facts.Role))
 	d.world.own = append(d.world.own, types.Entity{UID: uid, Attributes: types.NewRecord(types.RecordMap{"account": types.String(account)})})
-	return question{action: openSession, resource: uid}
+	return question{action: openSession, resource: uid, on: "role " + d.facts.Role}
 }
 
 func (d *deciding) action(a *awsapi.Action) {
@@ -89,58 +97,57 @@ func (d *deciding) action(a *awsapi.Action) {
 		d.firmly(a.Name, "")
 		return
 	}
-	lineage := append(d.set.model.lineage(uid), d.set.index.any)
+	d.plan = d.agent.plan(d.set, uid)
+	d.world.reads = d.plan.reads
 	own := len(d.world.own)
 	for i := range a.Resources {
 		d.world.own = d.world.own[:own]
-		what := a.Name + " on " + a.Resources[i].ARN
-		r, ok := d.set.model.resource(&d.world, uid, &d.facts.Call, &a.Resources[i])
-		if !ok {
-			d.firmly(what, "")
+		q := question{action: uid, call: a, on: a.Resources[i].ARN}
+		var ok bool
+		if q.resource, ok = d.set.model.resource(&d.world, uid, &d.facts.Call, &a.Resources[i]); !ok {
+			d.firmly(q.String(), "")
 			continue
 		}
-		d.pair(question{action: uid, resource: r, call: a}, lineage, what)
+		d.pair(q)
 	}
 }
 
 // pair asks Cedar about one action on one resource.
-func (d *deciding) pair(q question, actions []types.EntityUID, what string) {
+func (d *deciding) pair(q question) {
 	d.pairs++
-	d.rules = d.set.index.slice(d.rules[:0], d.principals, actions)
 	outcome, diag := d.ask(q, d.facts.Approval)
 	for _, e := range diag.Errors {
 		d.errors = append(d.errors, string(e.PolicyID)+": "+e.Message)
 	}
 	if outcome == cedar.Allow {
-		d.allowed(diag, q.action, what)
+		d.allowed(diag, q)
 		return
 	}
-	d.refused(diag, what)
+	d.refused(diag, q.String())
 	d.firm = d.firm || d.set.model.escalates(q.action)
-	if !d.curable(q, what) {
+	if !d.curable(q) {
 		d.hard = true
 	}
 }
 
 func (d *deciding) ask(q question, a *Approval) (cedar.Decision, cedar.Diagnostic) {
-	return cedar.Authorize(d.rules, &d.world, cedar.Request{
-		Principal: d.principals[0], Action: q.action, Resource: q.resource, Context: d.context(q, a),
+	return cedar.Authorize(&d.plan.rules, &d.world, cedar.Request{
+		Principal: d.agent.entity.UID, Action: q.action, Resource: q.resource, Context: d.context(q, a),
 	})
 }
 
 // curable reports whether the pair would be allowed had somebody approved.
-func (d *deciding) curable(q question, what string) bool {
-	asks := func(r *rule) bool { return r.uses.approval }
-	if d.facts.Approval != nil || !slices.ContainsFunc(d.rules, asks) {
+func (d *deciding) curable(q question) bool {
+	if d.facts.Approval != nil || !d.plan.approval {
 		return false
 	}
 	outcome, diag := d.ask(q, &Approval{})
 	if outcome != cedar.Allow || len(diag.Errors) > 0 {
 		return false
 	}
-	d.advise("approval is needed for " + what)
+	d.advise("approval is needed for " + q.String())
 	for _, reason := range diag.Reasons {
-		d.require(d.rules.find(reason.PolicyID))
+		d.require(d.plan.rules.find(reason.PolicyID))
 	}
 	return true
 }
@@ -154,16 +161,16 @@ func (d *deciding) require(r *rule) {
 }
 
 // allowed takes the obligations of the permits that decided.
-func (d *deciding) allowed(diag cedar.Diagnostic, action types.EntityUID, what string) {
-	byName, byLink := !d.set.model.escalates(action), d.facts.Presigned == 0
-	var permits []*rule
+func (d *deciding) allowed(diag cedar.Diagnostic, q question) {
+	byName, byLink := !d.set.model.escalates(q.action), d.facts.Presigned == 0
+	permits := make([]*rule, 0, 4)
 	for _, reason := range diag.Reasons {
-		r := d.rules.find(reason.PolicyID)
+		r := d.plan.rules.find(reason.PolicyID)
 		if r.role != "" && r.role != d.facts.Role {
-			d.deny(what, r.advice)
+			d.deny(q.String(), r.advice)
 		}
 		if r.quorum.Count > 0 && d.facts.Approval == nil {
-			d.unapproved(r, what)
+			d.unapproved(r, q.String())
 		}
 		permits = append(permits, r)
 		d.reasons = append(d.reasons, r.id)
@@ -172,15 +179,15 @@ func (d *deciding) allowed(diag cedar.Diagnostic, action types.EntityUID, what s
 		if r.duration > 0 && (d.duration == 0 || r.duration < d.duration) {
 			d.duration = r.duration
 		}
-		byName = byName || slices.Contains(r.exact, action)
+		byName = byName || slices.Contains(r.exact, q.action)
 		byLink = byLink || d.facts.Presigned <= r.presigned
 	}
 	if !byLink {
-		d.firmly(what+" by a presigned link of "+d.facts.Presigned.String(), "anybody who holds a link can use it: a permit must say so, as @presigned(\"15m\") for links of 15 minutes at most")
+		d.firmly(q.String()+" by a presigned link of "+d.facts.Presigned.String(), "anybody who holds a link can use it: a permit must say so, as @presigned(\"15m\") for links of 15 minutes at most")
 	}
-	d.masking.take(permits, d.facts.Call.Service+":"+d.facts.Call.Operation)
+	d.masking.take(permits, &d.facts.Call)
 	if !byName {
-		d.firmly(what, "this action can widen its caller's own rights: a permit must name it, not a group of actions")
+		d.firmly(q.String(), "this action can widen its caller's own rights: a permit must name it, not a group of actions")
 	}
 }
 
@@ -197,14 +204,14 @@ func (d *deciding) unapproved(r *rule, what string) {
 func (d *deciding) refused(diag cedar.Diagnostic, what string) {
 	d.miss(what)
 	for _, reason := range diag.Reasons {
-		r := d.rules.find(reason.PolicyID)
+		r := d.plan.rules.find(reason.PolicyID)
 		d.reasons = append(d.reasons, r.id)
 		d.advise(r.advice)
 	}
 	if len(diag.Reasons) > 0 {
 		return
 	}
-	for _, r := range d.rules {
+	for _, r := range d.plan.rules {
 		if r.permit {
 			d.advise(r.advice)
 		}

@@ -2,7 +2,6 @@ package policies
 
 import (
 	"net/netip"
-	"slices"
 	"strings"
 	"time"
 
@@ -12,15 +11,20 @@ import (
 	"github.com/credence-gateway/credence/internal/identity"
 )
 
-// world is the entities of one decision: a few of its own over the model's
-// actions.
+// world is the entities of one decision: the agent and a few of its own over the
+// model's actions.
 type world struct {
+	agent *types.Entity
 	own   []types.Entity
 	model *model
+	reads *reads
 }
 
 // Get returns an entity.
 func (w *world) Get(uid types.EntityUID) (types.Entity, bool) {
+	if uid == w.agent.UID {
+		return *w.agent, true
+	}
 	for i := range w.own {
 		if w.own[i].UID == uid {
 			return w.own[i], true
@@ -29,22 +33,12 @@ func (w *world) Get(uid types.EntityUID) (types.Entity, bool) {
 	return w.model.action(uid)
 }
 
-// agent adds the principal, with the human that it acts for, and returns it with
-// its groups, which are all its ancestors.
-func (w *world) agent(p identity.Principal) []types.EntityUID {
-	chain := []types.EntityUID{types.NewEntityUID(typeAgent, types.String(p.ID()))}
-	for _, g := range p.GroupIDs() {
-		chain = append(chain, types.NewEntityUID(typeGroup, types.String(g)))
-	}
-	w.own = append(w.own, types.Entity{
-		UID: chain[0], Parents: types.NewEntityUIDSet(chain[1:]...),
-		Attributes: who(p.Issuer, p.Subject),
-	})
+// human adds the one on whose behalf the agent acts.
+func (w *world) human(p identity.Principal) {
 	if len(p.Chain) > 0 {
 		human := p.Chain[0]
 		w.own = append(w.own, types.Entity{UID: types.NewEntityUID(typeUser, types.String(human.ID())), Attributes: who(human.Issuer, human.Subject)})
 	}
-	return chain
 }
 
 func who(issuer, subject string) types.Record {
@@ -79,26 +73,62 @@ func (m *model) resource(w *world, action types.EntityUID, c *awsapi.Call, r *aw
 	if k == nil {
 		return w.add(typeResource, r.ARN, nil, c, r, account), true
 	}
-	parents := []types.EntityUID{account}
-	if k.container != nil {
-		outer := *r
-		outer.ARN = k.container.arn(c, r)
-		parents = append(parents, w.add(k.container.cedar, outer.ARN, k.container.attributes(), c, &outer, account))
+	if k.container == nil || !w.reads.enclosing() {
+		return w.add(k.cedar, r.ARN, k.attributes(), c, r, account), true
 	}
-	return w.add(k.cedar, r.ARN, k.attributes(), c, r, parents...), true
+	outer := *r
+	outer.ARN = k.container.arn(c, r)
+	container := w.add(k.container.cedar, outer.ARN, k.container.attributes(), c, &outer, account)
+	return w.add(k.cedar, r.ARN, k.attributes(), c, r, account, container), true
 }
 
+// add adds a resource with what the decision's policies read of it.
 func (w *world) add(t types.EntityType, arn string, vars []string, c *awsapi.Call, r *awsapi.Resource, parents ...types.EntityUID) types.EntityUID {
-	uid := types.NewEntityUID(t, types.String(arn))
-	attributes := types.RecordMap{
-		"arn": types.String(arn), "account": parents[0].ID, "region": types.String(part(arn, 3, c.Region)),
-		"partition": types.String(part(arn, 1, c.Partition)), "service": types.String(r.Prefix), "wildcard": types.Boolean(r.Wildcard),
+	e := types.Entity{UID: types.NewEntityUID(t, types.String(arn)), Attributes: w.attributes(arn, parents[0].ID, vars, c, r)}
+	if w.reads.enclosing() {
+		e.Parents = types.NewEntityUIDSet(parents...)
+	}
+	w.own = append(w.own, e)
+	return e.UID
+}
+
+func (w *world) attributes(arn string, account types.String, vars []string, c *awsapi.Call, r *awsapi.Resource) types.Record {
+	var list types.RecordMap
+	set := func(name types.String, v types.Value) {
+		if list == nil {
+			list = types.RecordMap{}
+		}
+		list[name] = v
+	}
+	for _, name := range common {
+		if name := types.String(name); w.reads.attribute(name) {
+			set(name, commonAttribute(name, arn, account, c, r))
+		}
 	}
 	for _, v := range vars {
-		attributes[types.String(v)] = types.String(orStar(r.Vars[v]))
+		if name := types.String(v); w.reads.attribute(name) {
+			set(name, types.String(orStar(r.Vars[v])))
+		}
 	}
-	w.own = append(w.own, types.Entity{UID: uid, Parents: types.NewEntityUIDSet(parents...), Attributes: types.NewRecord(attributes)})
-	return uid
+	return types.NewRecord(list)
+}
+
+// commonAttribute is an attribute that every resource has.
+func commonAttribute(name types.String, arn string, account types.String, c *awsapi.Call, r *awsapi.Resource) types.Value {
+	switch name {
+	case "arn":
+		return types.String(arn)
+	case "account":
+		return account
+	case "region":
+		return types.String(part(arn, 3, c.Region))
+	case "partition":
+		return types.String(part(arn, 1, c.Partition))
+	case "service":
+		return types.String(r.Prefix)
+	default:
+		return types.Boolean(r.Wildcard)
+	}
 }
 
 func orStar(s string) string {
@@ -156,45 +186,66 @@ func (k *kind) arn(c *awsapi.Call, r *awsapi.Resource) string {
 
 // context is what a question's policies see beside its three entities.
 func (d *deciding) context(q question, a *Approval) types.Record {
-	if d.asked.call != q.call || d.asked.approval != a || d.asked.context.Len() == 0 {
-		d.asked = asked{q.call, a, d.newContext(q, a)}
+	if !d.asked.made || d.asked.call != q.call || d.asked.approval != a {
+		d.asked = asked{true, q.call, a, d.newContext(q, a)}
 	}
 	return d.asked.context
 }
 
 // asked is the last context: the pairs of one action share it.
 type asked struct {
+	made     bool
 	call     *awsapi.Action
 	approval *Approval
 	context  types.Record
 }
 
+// newContext makes what the action's policies read of the context.
 func (d *deciding) newContext(q question, a *Approval) types.Record {
-	f := d.facts
-	facts := types.RecordMap{"now": types.NewDatetime(f.Now), "sourceIp": address(f.Source)}
+	f, r := d.facts, d.plan.reads
+	var facts types.RecordMap
+	set := func(name types.String, value func() types.Value) {
+		if !r.fact(name) {
+			return
+		}
+		if facts == nil {
+			facts = types.RecordMap{}
+		}
+		facts[name] = value()
+	}
+	set("now", func() types.Value { return types.NewDatetime(f.Now) })
+	set("sourceIp", func() types.Value { return address(f.Source) })
 	if q.call == nil {
 		return types.NewRecord(facts)
 	}
-	facts["inferred"] = types.Boolean(q.call.Inferred)
-	facts["presigned"] = types.Boolean(f.Presigned > 0)
-	facts["session"] = types.NewRecord(types.RecordMap{
+	set("inferred", func() types.Value { return types.Boolean(q.call.Inferred) })
+	set("presigned", func() types.Value { return types.Boolean(f.Presigned > 0) })
+	set("session", f.session)
+	if d.plan.params {
+		set("params", func() types.Value { return d.params(q) })
+	}
+	if a != nil {
+		set("approval", func() types.Value { return a.record() })
+	}
+	if chain := f.Principal.Chain; len(chain) > 0 {
+		set("onBehalfOf", func() types.Value { return types.NewEntityUID(typeUser, types.String(chain[0].ID())) })
+	}
+	return types.NewRecord(facts)
+}
+
+func (f *Facts) session() types.Value {
+	return types.NewRecord(types.RecordMap{
 		"id": types.String(f.SessionID), "role": types.String(f.Role),
 		"age": types.Long(max(0, f.Now.Sub(f.Issued)/time.Second)), "bindings": networks(f.Bindings),
 	})
-	if slices.ContainsFunc(d.rules, func(r *rule) bool { return r.uses.params }) {
-		record, bad := values(f.Call.Params, d.set.model.params.of(d.set.model.of(q.action)))
-		if bad != "" {
-			d.errors = append(d.errors, "context.params."+string(bad)+" is not of its type")
-		}
-		facts["params"] = record
+}
+
+func (d *deciding) params(q question) types.Record {
+	record, bad := values(d.facts.Call.Params, d.set.model.params.of(d.set.model.of(q.action)))
+	if bad != "" {
+		d.errors = append(d.errors, "context.params."+string(bad)+" is not of its type")
 	}
-	if a != nil {
-		facts["approval"] = a.record()
-	}
-	if chain := f.Principal.Chain; len(chain) > 0 {
-		facts["onBehalfOf"] = types.NewEntityUID(typeUser, types.String(chain[0].ID()))
-	}
-	return types.NewRecord(facts)
+	return record
 }
 
 func (a *Approval) record() types.Record {

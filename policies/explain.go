@@ -59,10 +59,11 @@ func (e *Engine) Explain(q Request) (Explained, error) {
 		}
 		ask = question{action: uid, resource: r, call: a}
 	}
-	d.rules = s.all()
-	request := cedar.Request{Principal: d.principals[0], Action: ask.action, Resource: ask.resource, Context: d.context(ask, f.Approval)}
+	rules := s.all()
+	d.plan = &plan{rules: rules, params: true}
+	request := cedar.Request{Principal: d.agent.entity.UID, Action: ask.action, Resource: ask.resource, Context: d.context(ask, f.Approval)}
 	x := Explained{Decision: out}
-	for _, r := range d.rules {
+	for _, r := range rules {
 		if n, near := r.nearly(&d.world, request, f.Role); near {
 			x.Nearly = append(x.Nearly, n)
 		}
@@ -133,7 +134,7 @@ func (e *Engine) WhoCan(actionName, resource string) (permits, forbids []Who, er
 	if !ok {
 		return nil, nil, fmt.Errorf("%s does not act on %q", actionName, resource)
 	}
-	request := cedar.Request{Principal: d.principals[0], Action: uid, Resource: r}
+	request := cedar.Request{Principal: d.agent.entity.UID, Action: uid, Resource: r}
 	for _, rule := range s.all() {
 		w, may := rule.who(&d.world, request)
 		switch {

@@ -50,24 +50,25 @@ func (m Model) Validate(whole *resolved.Schema, text string) (byWhole, byPart []
 	return byWhole, byPart, nil
 }
 
-// Scan decides as Decide does, but looks at every rule.
+// Scan decides as Decide does, but looks at every rule, makes entities and
+// context whole, and remembers nothing.
 func (e *Engine) Scan(f Facts) Decision {
-	s := *e.current.Load()
-	var all []*rule
-	for _, list := range s.index.rules {
-		all = append(all, list...)
+	now := e.current.Load()
+	whole := &reads{names: map[types.String]bool{}, context: true, enclosed: true}
+	for _, name := range common {
+		whole.names[types.String(name)] = true
 	}
-	x := &index{rules: map[slot][]*rule{{s.index.any, s.index.any}: nil}, any: types.NewEntityUID("x", "any")}
-	for _, r := range all {
-		k := slot{x.any, x.any}
-		found := false
-		for _, other := range x.rules[k] {
-			found = found || other == r
-		}
-		if !found {
-			x.rules[k] = append(x.rules[k], r)
+	for _, k := range now.model.kinds {
+		for _, name := range k.vars {
+			whole.names[types.String(name)] = true
 		}
 	}
-	s.index = x
+	x := &index{rules: map[slot][]*rule{}, any: types.NewEntityUID("x", "any")}
+	for _, r := range now.all() {
+		r := *r
+		r.reads = whole
+		x.rules[slot{x.any, x.any}] = append(x.rules[slot{x.any, x.any}], &r)
+	}
+	s := set{model: now.model, index: x, agents: &agents{}, hash: now.hash, count: now.count}
 	return s.decide(f)
 }

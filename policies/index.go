@@ -2,7 +2,6 @@ package policies
 
 import (
 	"iter"
-	"slices"
 
 	"github.com/cedar-policy/cedar-go"
 	"github.com/cedar-policy/cedar-go/types"
@@ -52,17 +51,20 @@ func (x *index) principalKey(scope ast.IsPrincipalScopeNode) types.EntityUID {
 }
 
 // slice collects the candidates for principals × actions, each rule once.
-func (x *index) slice(dst []*rule, principals, actions []types.EntityUID) []*rule {
+func (x *index) slice(principals, actions []types.EntityUID) []*rule {
+	var list []*rule
+	taken := map[*rule]bool{}
 	for _, p := range principals {
 		for _, a := range actions {
 			for _, r := range x.rules[slot{p, a}] {
-				if !slices.Contains(dst, r) {
-					dst = append(dst, r)
+				if !taken[r] {
+					taken[r] = true
+					list = append(list, r)
 				}
 			}
 		}
 	}
-	return dst
+	return list
 }
 
 // candidates is a slice of rules as Cedar wants it.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/credence-gateway/credence/internal/awsapi"
 	"github.com/credence-gateway/credence/internal/nearest"
 )
 
@@ -87,14 +88,15 @@ type masking struct {
 
 // take takes one pair's deciding permits. The union of their sets holds, and
 // what all of them unmask for this operation.
-func (g *masking) take(permits []*rule, operation string) {
+func (g *masking) take(permits []*rule, call *awsapi.Call) {
 	for _, r := range permits {
 		g.sets = append(g.sets, r.masks...)
 		g.open = g.open || !slices.Contains(r.masks, noMask)
 	}
-	if len(permits) == 0 {
+	if len(permits) == 0 || len(permits[0].unmask) == 0 {
 		return
 	}
+	operation := call.Service + ":" + call.Operation
 	for _, u := range permits[0].unmask {
 		lacks := func(r *rule) bool { return !slices.Contains(r.unmask, u) }
 		if u.To == operation && !slices.ContainsFunc(permits, lacks) && !slices.Contains(g.unmask, u) {

@@ -45,7 +45,7 @@ type model struct {
 	list     []awsapi.ActionInfo                  // every action of AWS, by name
 	info     map[types.String]*awsapi.ActionInfo  // the same
 	groups   types.EntityMap                      // groups of actions with their parents, and the gateway's own acts
-	parents  map[string]types.EntityUIDSet        // "s3:Read" as a set of one
+	parents  map[levelKey]types.EntityUIDSet      // "s3:Read" as a set of one
 	kinds    map[kindKey]*kind                    // resource types by IAM's names
 	entities map[types.EntityType]resolved.Entity // every entity type of the schema
 	params   *params
@@ -55,12 +55,18 @@ type model struct {
 
 type kindKey struct{ prefix, name string }
 
+type levelKey struct {
+	prefix string
+	access awsapi.Access
+}
+
 // kind is one resource type.
 type kind struct {
 	cedar     types.EntityType
 	vars      []string
-	pattern   string // IAM's ARN pattern
-	container *kind  // the type that encloses it, by ARN pattern
+	own       []string // of vars, what no common attribute names already
+	pattern   string   // IAM's ARN pattern
+	container *kind    // the type that encloses it, by ARN pattern
 }
 
 func newModel(c Catalog, maskSets ...string) (*model, error) {
@@ -74,12 +80,13 @@ func newModel(c Catalog, maskSets ...string) (*model, error) {
 	}
 	m := &model{
 		list: actions, info: make(map[types.String]*awsapi.ActionInfo, len(actions)),
-		groups: types.EntityMap{}, parents: map[string]types.EntityUIDSet{}, kinds: make(map[kindKey]*kind, len(list)),
+		groups: types.EntityMap{}, parents: map[levelKey]types.EntityUIDSet{}, kinds: make(map[kindKey]*kind, len(list)),
 		params: newParams(c), catalog: c, maskSets: maskSets,
 	}
 	for _, t := range list {
 		m.kinds[kindKey{t.Prefix, t.Type}] = &kind{
 			cedar: types.EntityType(camel(t.Prefix) + "::" + camel(t.Type)), vars: t.Vars, pattern: t.ARN,
+			own: slices.DeleteFunc(slices.Clone(t.Vars), func(v string) bool { return slices.Contains(common, v) }),
 		}
 	}
 	m.nest(list)
@@ -122,14 +129,15 @@ func (m *model) addActions() {
 	for i := range m.list {
 		a := &m.list[i]
 		m.info[types.String(a.Name)] = a
-		level := a.Prefix + ":" + string(a.Access)
-		if _, known := m.parents[level]; known {
+		key := levelKey{a.Prefix, a.Access}
+		if _, known := m.parents[key]; known {
 			continue
 		}
+		level := a.Prefix + ":" + string(a.Access)
 		all := action(a.Prefix + ":*")
 		m.addGroup(all)
 		m.addGroup(action(level), all, action(string(a.Access)))
-		m.parents[level] = types.NewEntityUIDSet(action(level))
+		m.parents[key] = types.NewEntityUIDSet(action(level))
 	}
 	m.addGroup(openSession)
 	for _, act := range humanActs {
@@ -144,7 +152,7 @@ func (m *model) addGroup(uid types.EntityUID, parents ...types.EntityUID) {
 // action returns an action or group with its parents.
 func (m *model) action(uid types.EntityUID) (types.Entity, bool) {
 	if a := m.of(uid); a != nil {
-		return types.Entity{UID: uid, Parents: m.parents[a.Prefix+":"+string(a.Access)]}, true
+		return types.Entity{UID: uid, Parents: m.parents[levelKey{a.Prefix, a.Access}]}, true
 	}
 	e, ok := m.groups[uid]
 	return e, ok

@@ -496,10 +496,12 @@ func TestStarter(t *testing.T) {
 	}
 }
 
-// TestSliceEqualsScan: what the index leaves out could not have matched.
+// TestSliceEqualsScan: what the index leaves out could not have matched, and what
+// is not made of entities and context could not have been read.
 func TestSliceEqualsScan(t *testing.T) {
 	rnd := rand.New(rand.NewPCG(1, 2))
 	pick := func(list ...string) string { return list[rnd.IntN(len(list))] }
+	callers := []identity.Principal{agent, {Issuer: "corp", Subject: "a"}, {Issuer: "corp", Subject: "b", Groups: []string{"other", "team"}}}
 	var allowed, decided int
 	for round := range 300 {
 		var b strings.Builder
@@ -511,7 +513,11 @@ func TestSliceEqualsScan(t *testing.T) {
 					`action in [AWS::Action::"s3:PutObject", AWS::Action::"List"]`, `action in [AWS::Action::"s3:*", AWS::Action::"s3:GetObject"]`),
 				pick("resource", "resource is S3::Object", `resource in S3::Bucket::"arn:aws:s3:::reports"`),
 				pick("", "", `when { context.sourceIp.isInRange(ip("10.0.0.0/8")) }`, `when { context.session.age > 3600 }`, `when { context.session.age + 9223372036854775807 > 0 }`,
-					`unless { context.session.role == "reader" }`, `when { context has approval }`))
+					`unless { context.session.role == "reader" }`, `when { context has approval }`, `when { resource.region == "us-east-1" && resource.account like "1111*" }`,
+					`when { resource has wildcard && !resource.wildcard }`, `when { [resource.arn, resource.service].contains("s3") }`,
+					`unless { principal.subject == "b" }`, `when { resource in AWS::Account::"111122223333" }`, `when { context has onBehalfOf && context.onBehalfOf == Credence::User::"corp|ada" }`,
+					`when { context == {} }`, `when { [context.session].contains(context.session) }`, `when { S3::Bucket::"arn:aws:s3:::reports".region == resource.region }`,
+					`when { (if context.presigned then resource else S3::Bucket::"arn:aws:s3:::reports").partition == "aws" }`))
 		}
 		dir := t.TempDir()
 		write(t, dir, "p.cedar", b.String())
@@ -519,12 +525,14 @@ func TestSliceEqualsScan(t *testing.T) {
 		if err != nil {
 			continue // a combination that can never apply
 		}
-		for _, call := range []awsapi.Action{get, put, getOld, buckets, openEnd, newKey} {
-			d := e.Decide(facts(call))
+		for _, call := range []awsapi.Action{get, put, getOld, buckets, openEnd, newKey, get} {
+			f := facts(call)
+			f.Principal = callers[rnd.IntN(len(callers))]
+			d := e.Decide(f)
 			if decided++; d.Allow {
 				allowed++
 			}
-			if diff := cmp.Diff(e.Scan(facts(call)), d); diff != "" {
+			if diff := cmp.Diff(e.Scan(f), d); diff != "" {
 				t.Fatalf("round %d, %s, under\n%s%s", round, call.Name, b.String(), diff)
 			}
 		}

@@ -83,7 +83,7 @@ func resourceShape(vars []string) resolved.RecordType {
 
 // attributes are the ARN's variables that no common attribute names already.
 func (k *kind) attributes() []string {
-	return slices.DeleteFunc(slices.Clone(k.vars), func(v string) bool { return slices.Contains(common, v) })
+	return k.own
 }
 
 // appliesTo says what an action applies to; nil for a group, which no request

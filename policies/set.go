@@ -44,6 +44,7 @@ type rule struct {
 	masks    []string // of @mask
 	unmask   []Unmask // of @unmask
 	uses     uses
+	reads    *reads
 	// presigned is the longest life of presigned links that it permits.
 	presigned time.Duration
 }
@@ -147,7 +148,7 @@ func (m *model) rule(file string, p *cedar.Policy, check *validators) (*rule, er
 		narrow: NarrowContainer, scope: ScopeExact,
 	}
 	tree := (*ast.Policy)(p.AST())
-	r.exact, r.uses = named(tree.Action), usesOf(tree)
+	r.exact, r.uses, r.reads = named(tree.Action), usesOf(tree), readsOf(tree)
 	if err := r.annotate(p.Annotations(), m); err != nil {
 		return nil, fmt.Errorf("%s: %w", place(file, p), err)
 	}
