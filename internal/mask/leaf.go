@@ -10,6 +10,10 @@ import (
 	"hash"
 	"slices"
 	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // Marker stands in place of what was taken out. No detector knows it.
@@ -164,10 +168,33 @@ func (l *leaves) detect(kind Kind, s []byte, depth int) ([]byte, bool, error) {
 		}
 		return l.cut(s, spans)
 	}
+	if plain := normal(s); plain != nil {
+		if spans := l.find(plain); len(spans) > 0 {
+			return l.whole(kind, s, spans)
+		}
+	}
 	if depth == maxNested {
 		return s, false, nil
 	}
 	return l.base64(kind, s, depth)
+}
+
+// normal is a text in Unicode's compatible form without characters that nobody
+// sees; nil when s is that.
+func normal(s []byte) []byte {
+	if i := bytes.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }); i < 0 {
+		return nil
+	}
+	plain := bytes.Map(func(r rune) rune {
+		if unicode.Is(unicode.Cf, r) {
+			return -1
+		}
+		return r
+	}, norm.NFKC.Bytes(s))
+	if bytes.Equal(plain, s) {
+		return nil
+	}
+	return plain
 }
 
 // find returns what the detectors find, in order, without overlaps.
@@ -300,10 +327,21 @@ func decode64(s []byte) []byte {
 	if len(s) < least {
 		return nil
 	}
+	lines := false
 	for _, c := range s {
-		if !base64Byte[c] {
+		if c == '\n' || c == '\r' {
+			lines = true
+		} else if !base64Byte[c] {
 			return nil
 		}
+	}
+	if lines { // as in mail: RFC 2045
+		s = bytes.Map(func(r rune) rune {
+			if r == '\n' || r == '\r' {
+				return -1
+			}
+			return r
+		}, s)
 	}
 	trimmed := bytes.TrimRight(s, "=")
 	encoding := coding64(trimmed)

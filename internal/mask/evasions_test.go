@@ -1,0 +1,115 @@
+package mask_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"strings"
+	"testing"
+	"unicode/utf16"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"github.com/credence-gateway/credence/internal/mask"
+)
+
+// TestEvasions: ways to write a member's name or a secret so that a reader finds
+// it and a careless mask does not. Each is masked, or the body is refused; cut
+// anywhere.
+func TestEvasions(t *testing.T) {
+	const value = "hunter2-in-production"
+	h := map[string]string{":message-type": "event", ":event-type": "chunk", ":content-type": "application/json"}
+	delta := func(text string) []byte {
+		inner, _ := json.Marshal(map[string]any{"delta": map[string]string{"text": text}})
+		return message(h, `{"bytes":"`+base64.StdEncoding.EncodeToString(inner)+`"}`)
+	}
+	split := func(s string, n int) (stream []byte) {
+		for len(s) > 0 {
+			k := min(n, len(s))
+			stream = append(stream, delta(s[:k])...)
+			s = s[k:]
+		}
+		return append(stream, delta("\n")...)
+	}
+	wide := func(s string) string {
+		return strings.Map(func(r rune) rune { return r - '!' + '！' }, s)
+	}
+	escaped := func(s string) string {
+		var b strings.Builder
+		for _, u := range utf16.Encode([]rune(s)) {
+			b.WriteString(`\u00` + string("0123456789abcdef"[u>>4]) + string("0123456789abcdef"[u&15]))
+		}
+		return b.String()
+	}
+	mime := func(s string) string {
+		var lines []string
+		for e := b64(s); len(e) > 0; e = e[min(24, len(e)):] {
+			lines = append(lines, e[:min(24, len(e))])
+		}
+		return strings.Join(lines, `\r\n`)
+	}
+	bytesIn, err := cbor.Marshal(map[string]any{"Data": []byte("key " + keyID), "Text": b64("key " + keyID)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, tt := range map[string]struct {
+		format mask.Format
+		body   string
+	}{
+		"escaped key":                        {mask.JSON, `{"` + escaped("SecretString") + `":"` + value + `"}`},
+		"duplicate key":                      {mask.JSON, `{"SecretString":"x","SecretString":"` + value + `"}`},
+		"duplicate key, the first empty":     {mask.JSON, `{"SecretString":null,"SecretString":"` + value + `"}`},
+		"duplicate key, escaped once":        {mask.JSON, `{"SecretString":"","\u0053ecretString":"` + value + `"}`},
+		"case":                               {mask.JSON, `{"SECRETstring":"` + value + `"}`},
+		"case of another alphabet":           {mask.JSON, `{"ſecretString":"` + value + `"}`}, // ſ is an s to Unicode
+		"unicode normalisation of a key":     {mask.JSON, `{"` + wide("SecretString") + `":"` + value + `"}`},
+		"unicode normalisation of a value":   {mask.JSON, `{"a":"` + wide(keyID) + `"}`},
+		"invisible characters in a value":    {mask.JSON, `{"a":"AKIA\u200bIOSFODNN7\u00adEXAMPLE"}`},
+		"escaped value":                      {mask.JSON, `{"a":"` + escaped(keyID) + `"}`},
+		"in a key":                           {mask.JSON, `{"` + keyID + `":1}`},
+		"nested JSON in a string":            {mask.JSON, `{"a":"{\"b\":\"` + strings.ReplaceAll(escaped(keyID), `\`, `\\`) + `\"}"}`},
+		"nested JSON in nested JSON":         {mask.JSON, `{"a":"{\"b\":\"{\\\"c\\\":\\\"` + strings.ReplaceAll(escaped(keyID), `\`, `\\\\`) + `\\\"}\"}"}`},
+		"nested JSON, cut short":             {mask.JSON, `{"a":"{\"b\":\"` + keyID + `"}`},
+		"an object where text is expected":   {mask.JSON, `{"SecretString":{"a":["` + value + `",{"b":"` + value + `"}]}}`},
+		"base64":                             {mask.JSON, `{"a":"` + b64("key "+keyID) + `"}`},
+		"base64 without padding":             {mask.JSON, `{"a":"` + strings.TrimRight(b64("the key "+keyID), "=") + `"}`},
+		"base64 for URLs":                    {mask.JSON, `{"a":"` + base64.URLEncoding.EncodeToString([]byte("~~~???"+keyID)) + `"}`},
+		"base64 in lines":                    {mask.JSON, `{"a":"` + mime("a long text with the key "+keyID+" in it") + `"}`},
+		"base64 with escaped slashes":        {mask.JSON, `{"a":"` + strings.ReplaceAll(b64("~~??>>??"+keyID), "/", `\/`) + `"}`},
+		"base64 of base64":                   {mask.JSON, `{"a":"` + b64(b64("key "+keyID)) + `"}`},
+		"base64 of JSON":                     {mask.JSON, `{"a":"` + b64(`{"k":"`+escaped(keyID)+`"}`) + `"}`},
+		"a blob of CBOR":                     {mask.CBOR, string(bytesIn)},
+		"a blob of DynamoDB":                 {mask.JSON, `{"Item":{"a":{"B":"` + b64("key "+keyID) + `"}}}`},
+		"split across event-stream messages": {mask.EventStream, string(split("the key is "+keyID+", keep it", 7))},
+		"split, a character each":            {mask.EventStream, string(split("the key is "+keyID+", keep it", 1))},
+		"a header of an event":               {mask.EventStream, string(message(map[string]string{":message-type": "event", ":event-type": keyID, ":content-type": "application/json"}, "{}"))},
+		"references in XML":                  {mask.XML, `<r><a>&#x41;&#75;IA` + keyID[4:] + `</a></r>`},
+		"a comment in XML":                   {mask.XML, `<r><a>` + keyID[:7] + `<!-- x -->` + keyID[7:] + `</a></r>`},
+		"CDATA in XML":                       {mask.XML, `<r><a>` + keyID[:7] + `<![CDATA[` + keyID[7:] + `]]></a></r>`},
+		"an entity of one's own in XML":      {mask.XML, `<!DOCTYPE r [<!ENTITY k "` + keyID + `">]><r>&k;</r>`},
+		"a quoted field of CSV":              {mask.CSV, "a,secretstring\n1,\"" + value + "\"\n"},
+		"a quoted name of CSV":               {mask.CSV, "a,\"SecretString\"\n1," + value + "\n"},
+		"more columns than CSV has names":    {mask.CSV, "a\n1," + keyID + "\n"},
+		"a byte order mark":                  {mask.JSON, "\xef\xbb\xbf{\"SecretString\":\"" + value + `"}`},
+		"UTF-16":                             {mask.JSON, "{\x00\"\x00S\x00"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := compile(t, rules("SecretString", "!secrets"))
+			bytewise := make([][]byte, len(tt.body))
+			for i := range bytewise {
+				bytewise[i] = []byte(tt.body[i : i+1])
+			}
+			for _, pieces := range [][][]byte{{[]byte(tt.body)}, bytewise} {
+				out, counts, err := through(m, tt.format, mask.Options{DynamoDB: strings.Contains(tt.body, `"Item"`)}, pieces...)
+				if err == nil && len(counts) == 0 {
+					t.Errorf("it passes: %q", out)
+				}
+				for _, secret := range []string{value, keyID, keyID[4:], wide(keyID), escaped(keyID), b64("key " + keyID)} {
+					if bytes.Contains(out, []byte(secret)) {
+						t.Errorf("it leaks: %q", out)
+					}
+				}
+			}
+		})
+	}
+}
