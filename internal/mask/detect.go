@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/credence-gateway/credence/internal/nearest"
 )
@@ -23,6 +24,8 @@ const (
 	plus
 	equals
 	underscore
+	beyond // ASCII
+	no64   // no character of base64 in lines
 )
 
 var featureOf = func() (t [256]feature) {
@@ -38,6 +41,14 @@ var featureOf = func() (t [256]feature) {
 	}
 	for c, f := range map[byte]feature{'@': at, '-': dash, '.': dot, ':': colon, '+': plus, '=': equals, '_': underscore} {
 		t[c] = f
+	}
+	for c := range t {
+		if c >= utf8.RuneSelf {
+			t[c] |= beyond
+		}
+		if !base64Byte[c] && c != '\n' && c != '\r' {
+			t[c] |= no64
+		}
 	}
 	return t
 }()
@@ -193,30 +204,33 @@ func prefixed(spec ...any) func([]byte, int) (int, int) {
 	for i := 0; i < len(spec); i += 3 {
 		forms = append(forms, form{[]byte(spec[i].(string)), spec[i+1].(class), spec[i+2].(int)})
 	}
+	var starts [256][]*form
+	for i := range forms {
+		first := forms[i].prefix[0]
+		starts[first] = append(starts[first], &forms[i])
+	}
 	return func(s []byte, from int) (int, int) {
-		first, end := -1, -1
-		for i := range forms {
-			if a, b := forms[i].find(s, from); a >= 0 && (first < 0 || a < first) {
-				first, end = a, b
+		for i := from; i < len(s); i++ {
+			for _, f := range starts[s[i]] {
+				if end := f.end(s, i); end > 0 {
+					return i, end
+				}
 			}
 		}
-		return first, end
+		return -1, -1
 	}
 }
 
-func (f *form) find(s []byte, from int) (int, int) {
-	for {
-		i := bytes.Index(s[from:], f.prefix)
-		if i < 0 {
-			return -1, -1
-		}
-		begin := from + i
-		rest := begin + len(f.prefix)
-		if n := run(s[rest:], &f.class); n >= f.least {
-			return begin, rest + n
-		}
-		from = begin + 1
+// end is where the form ends that begins at i; 0 when none does.
+func (f *form) end(s []byte, i int) int {
+	rest := i + len(f.prefix)
+	if rest > len(s) || s[i+1] != f.prefix[1] || !bytes.Equal(s[i:rest], f.prefix) {
+		return 0
 	}
+	if n := run(s[rest:], &f.class); n >= f.least {
+		return rest + n
+	}
+	return 0
 }
 
 var keyIDs = prefixed("AKIA", upperDigit, 16, "ASIA", upperDigit, 16)

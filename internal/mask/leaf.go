@@ -11,7 +11,6 @@ import (
 	"slices"
 	"time"
 	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -154,12 +153,16 @@ const maxNested = 3
 
 // detect masks what detectors find in s and in what s encodes.
 func (l *leaves) detect(kind Kind, s []byte, depth int) ([]byte, bool, error) {
+	if len(s) < l.m.least {
+		return s, false, nil
+	}
 	if depth < maxNested && nested(s) {
 		if out, changed, parsed, err := l.json(kind, s, depth); parsed || err != nil {
 			return out, changed, err
 		}
 	}
-	if spans := l.find(s); len(spans) > 0 {
+	have := featuresOf(s)
+	if spans := l.search(s, have); len(spans) > 0 {
 		if kind != Text {
 			return l.whole(kind, s, spans)
 		}
@@ -168,39 +171,33 @@ func (l *leaves) detect(kind Kind, s []byte, depth int) ([]byte, bool, error) {
 		}
 		return l.cut(s, spans)
 	}
-	if plain := normal(s); plain != nil {
-		if spans := l.find(plain); len(spans) > 0 {
+	if have&beyond != 0 {
+		if spans := l.find(normal(s)); len(spans) > 0 {
 			return l.whole(kind, s, spans)
 		}
 	}
-	if depth == maxNested {
+	if depth == maxNested || have&no64 != 0 {
 		return s, false, nil
 	}
 	return l.base64(kind, s, depth)
 }
 
 // normal is a text in Unicode's compatible form without characters that nobody
-// sees; nil when s is that.
+// sees.
 func normal(s []byte) []byte {
-	if i := bytes.IndexFunc(s, func(r rune) bool { return r >= utf8.RuneSelf }); i < 0 {
-		return nil
-	}
-	plain := bytes.Map(func(r rune) rune {
+	return bytes.Map(func(r rune) rune {
 		if unicode.Is(unicode.Cf, r) {
 			return -1
 		}
 		return r
 	}, norm.NFKC.Bytes(s))
-	if bytes.Equal(plain, s) {
-		return nil
-	}
-	return plain
 }
 
 // find returns what the detectors find, in order, without overlaps.
-func (l *leaves) find(s []byte) []span {
+func (l *leaves) find(s []byte) []span { return l.search(s, featuresOf(s)) }
+
+func (l *leaves) search(s []byte, have feature) []span {
 	l.spans = l.spans[:0]
-	have := featuresOf(s)
 	for i := range l.m.detectors {
 		d := &l.m.detectors[i]
 		if d.needs&^have != 0 || len(s) < d.least {

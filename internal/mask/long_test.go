@@ -70,7 +70,7 @@ func TestLongTexts(t *testing.T) {
 	m := compile(t, rules("!secrets", "!pii"))
 	const apart = 401
 	filler := strings.Repeat(`a "b" & <c> é\n`, 30)[:apart]
-	steps := 5
+	steps := 11
 	if os.Getenv("CREDENCE_NIGHTLY") != "" {
 		steps = 1
 	}

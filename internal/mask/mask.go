@@ -15,6 +15,7 @@ type Mask struct {
 	anywhere  *node // of the paths that begin with "**."
 	detectors []detector
 	whole     *Rule // the body itself
+	least     int   // bytes of the shortest text that a detector looks at
 	key       []byte
 	seal      func(dst, value []byte) []byte
 }
@@ -46,7 +47,19 @@ func (m *Mask) Hiding(name string, values ...string) *Mask {
 			return from + i, from + i + len(known)
 		}})
 	}
+	with.least = leastOf(with.detectors)
 	return &with
+}
+
+// leastOf is the least of detectors; an operator's pattern may match one byte.
+func leastOf(list []detector) int {
+	least := 1
+	for i := range list {
+		if d := &list[i]; i == 0 || d.least < least {
+			least = d.least
+		}
+	}
+	return least
 }
 
 // Value masks a value that stands alone, such as a header's: name is its path.
@@ -89,6 +102,7 @@ func New(c Config) (*Mask, error) {
 		m.detectors = append(m.detectors, list...)
 		tokens = tokens || d.Action == Token
 	}
+	m.least = leastOf(m.detectors)
 	if tokens && len(m.key) == 0 {
 		return nil, fmt.Errorf("%w: tokens need a key", ErrConfig)
 	}
