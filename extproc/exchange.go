@@ -28,8 +28,8 @@ const (
 type sender interface {
 	// head releases headers, changed by m.
 	head(d direction, m envoymsg.Mutation) error
-	// body releases body; end ends the message. The data may be used again
-	// when it returns.
+	// body releases body; end ends the message. The data is on its way when it
+	// returns, and must never change.
 	body(d direction, data []byte, end bool) error
 	trailers(d direction) error
 	// immediate ends the exchange: r is the agent's answer or, when one has

@@ -17,6 +17,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/credence-gateway/credence/internal/config"
+	"github.com/credence-gateway/credence/internal/envoymsg"
 	"github.com/credence-gateway/credence/xds"
 )
 
@@ -80,7 +81,7 @@ func makeSockets(dir string) error {
 // run serves everything until ctx ends or the log breaks, then drains.
 func (u *unit) run(ctx context.Context, sockets string) error {
 	g, ctx := errgroup.WithContext(ctx)
-	authz, proc := newGRPC(), newGRPC()
+	authz, proc := newGRPC(), newGRPC(grpc.ForceServerCodecV2(envoymsg.Codec{}))
 	u.authz.Register(authz)
 	u.proc.Register(proc)
 	g.Go(func() error { return serveGRPC(ctx, authz, socket(sockets, "authz")) })
@@ -107,8 +108,8 @@ func (u *unit) run(ctx context.Context, sockets string) error {
 	return errors.Join(g.Wait(), u.close())
 }
 
-func newGRPC() *grpc.Server {
-	return grpc.NewServer(grpc.MaxRecvMsgSize(maxBody), grpc.MaxConcurrentStreams(1<<16), grpc.WriteBufferSize(128<<10), grpc.ReadBufferSize(128<<10))
+func newGRPC(more ...grpc.ServerOption) *grpc.Server {
+	return grpc.NewServer(append(more, grpc.MaxRecvMsgSize(maxBody), grpc.MaxConcurrentStreams(1<<16), grpc.WriteBufferSize(128<<10), grpc.ReadBufferSize(128<<10))...)
 }
 
 // listenUnix opens a socket for this user alone, in place of one that a

@@ -10,7 +10,8 @@ type Sender func(*extprocv3.ProcessingResponse) error
 
 // SendRequestBody releases request body to the upstream, in messages of at
 // most MaxChunk; only the last one says end_of_stream, when end is set. No
-// data and no end sends nothing. data must not change until Sender returns.
+// data and no end sends nothing. data must not change as long as the sender
+// reads it: with Codec, never.
 func SendRequestBody(send Sender, data []byte, end bool) error {
 	return sendBody(send, data, end, func(m *chunk) {
 		m.request.RequestBody = &m.body

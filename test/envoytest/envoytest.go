@@ -25,6 +25,7 @@ import (
 	"google.golang.org/grpc"
 
 	"github.com/credence-gateway/credence/envoy"
+	"github.com/credence-gateway/credence/internal/envoymsg"
 	"github.com/credence-gateway/credence/xds"
 )
 
@@ -128,7 +129,7 @@ func (g *Gateway) open(d Doors) {
 // OpenDoor opens a door that CloseDoor has closed.
 func (g *Gateway) OpenDoor(name string) {
 	g.t.Helper()
-	d, rpc := g.behind, grpc.NewServer(grpc.MaxRecvMsgSize(maxCheck))
+	d, rpc := g.behind, grpc.NewServer(grpc.MaxRecvMsgSize(maxCheck), grpc.ForceServerCodecV2(envoymsg.Codec{}))
 	switch {
 	case name == "authz" && d.Authz != nil:
 		authv3.RegisterAuthorizationServer(rpc, d.Authz)
