@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"time"
 )
@@ -56,7 +57,14 @@ func (g *rig) bodies(ctx context.Context, o options, r *report) error {
 		s := &signer{gateway: g.gateway, call: getKilobyte(row.table)}
 		targets = append(targets, target{name: row.name, address: g.gateway.address, request: s.request, pids: g.gateway.pids})
 	}
+	if o.only != "" {
+		only := strings.Split(o.only, ",")
+		targets = slices.DeleteFunc(targets, func(t target) bool { return !slices.Contains(only, t.name) })
+	}
 	costs := map[string]*row{}
+	for _, t := range targets {
+		costs[t.name] = &row{Variant: t.name}
+	}
 	for round := range o.rounds + 1 {
 		for _, i := range rand.Perm(len(targets)) {
 			t := targets[i]
@@ -68,19 +76,21 @@ func (g *rig) bodies(ctx context.Context, o options, r *report) error {
 				continue // warm-up
 			}
 			x := costs[t.name]
-			if x == nil {
-				x = &row{Variant: t.name}
-				costs[t.name] = x
-			}
 			x.cpus = append(x.cpus, cost)
 			x.RPS = max(x.RPS, rate)
 		}
 	}
 	for _, b := range bodyRows {
 		x := costs[b.name]
+		if x == nil {
+			continue
+		}
 		x.CPU = median(x.cpus)
 		r.Bodies = append(r.Bodies, x)
 		for other, goal := range b.ratios {
+			if costs[other] == nil {
+				continue
+			}
 			r.add(fmt.Sprintf("CPU/request, %s : %s", b.name, other), x.cpus, costs[other].cpus, goal)
 		}
 	}

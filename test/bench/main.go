@@ -43,6 +43,7 @@ type options struct {
 	gateway string
 	large   int64
 	only    string
+	forms   string
 }
 
 func main() {
@@ -57,6 +58,7 @@ func main() {
 	flag.StringVar(&o.gateway, "credence", "bin/credence", "the credence binary")
 	flag.Int64Var(&o.large, "large", 1<<30, "bytes of the large upload; 0 leaves it out")
 	flag.StringVar(&o.only, "only", "", "measure these variants alone (comma-separated; all are started)")
+	flag.StringVar(&o.forms, "uploads", "", "upload in these forms alone (comma-separated)")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()

@@ -13,6 +13,7 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -44,6 +45,9 @@ func (g *rig) uploads(ctx context.Context, o options, rep *report) error {
 	}
 	hash := hex.EncodeToString(h.Sum(nil))
 	for _, f := range forms {
+		if o.forms != "" && !slices.Contains(strings.Split(o.forms, ","), f.name) {
+			continue
+		}
 		if f.hash == "" {
 			f.hash = hash
 		}
