@@ -174,7 +174,7 @@ func (e *evaluation) resources(r *model.Rule, at any) ([]Resource, error) {
 		t := e.service.types[r.On[i].Type]
 		sets, err := e.bind(t, r.On[i].Bind, at)
 		strange.note(r.On[i], err, len(sets) > 0)
-		if err == nil && len(sets) == 0 {
+		if err == nil && len(sets) == 0 && !r.On[i].Optional {
 			open = append(open, t)
 		}
 		for _, vars := range sets {
@@ -267,6 +267,9 @@ func (e *evaluation) bind(t *arnType, bindings []model.Binding, at any) ([]vars,
 	var sets []vars
 	for _, b := range bindings {
 		found := e.at(b.Path, at)
+		if len(found) == 0 && b.Else != "" {
+			found = []any{b.Else}
+		}
 		if len(found) == 0 {
 			continue
 		}
@@ -282,6 +285,9 @@ func (e *evaluation) bind(t *arnType, bindings []model.Binding, at any) ([]vars,
 				more, err := e.vars(t, b, v)
 				if err != nil {
 					return nil, err
+				}
+				if before, _ := set.get(b.Var); b.Add {
+					more[0].value = before + more[0].value
 				}
 				next = append(next, set.with(more))
 			}

@@ -417,11 +417,13 @@ func (b *binder) binding(text string, root, element int) (model.Binding, error) 
 	if !named {
 		name, path = "", text
 	}
+	name, add := strings.CutSuffix(name, ".")
+	path, other, _ := strings.Cut(path, "?")
 	p, err := b.checked(path, root, element)
 	if err == nil && !named && p.Form == 0 {
 		err = fmt.Errorf("binding %q names neither a variable nor a form", text)
 	}
-	return model.Binding{Var: name, Raw: raw, Path: p}, err
+	return model.Binding{Var: name, Raw: raw, Add: add, Else: other, Path: p}, err
 }
 
 // typeIndex returns the index of a resource type, adding it when new.

@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 	"strings"
+	"unicode"
 
 	"github.com/credence-gateway/credence/internal/awsapi/model"
 )
@@ -46,6 +47,9 @@ func (b *binder) derived(op model.Operation) model.Rule {
 		} else {
 			targets = []model.Target{{Type: i}}
 		}
+		for i := range targets {
+			targets[i].Optional = required && !t.Required
+		}
 		r.On = append(r.On, targets...)
 	}
 	switch {
@@ -70,30 +74,42 @@ func (b *binder) bindType(op model.Operation, i int) []model.Target {
 	if out := b.typeWays(i, root); out != nil {
 		return out
 	}
-	if bind := b.byMember(t, root); bind != nil {
-		return []model.Target{{Type: i, Bind: bind}}
+	var out []model.Target
+	for _, bind := range b.byMember(op, t, root) {
+		out = append(out, model.Target{Type: i, Bind: bind})
 	}
-	return nil
+	return out
 }
 
-func (b *binder) byMember(t model.Type, root int) []model.Binding {
+// byMember lists the ways in which the input may name a type: by a member that
+// is its ARN, and by its variables; else by the member for the ARN of any type.
+func (b *binder) byMember(op model.Operation, t model.Type, root int) [][]model.Binding {
 	if len(t.Vars) == 0 {
-		return b.byARN(root, "")
+		return ways(b.byARN(root, ""))
 	}
+	var out [][]model.Binding
 	last := t.Vars[len(t.Vars)-1].Pattern
-	if m := b.member(root, func(n string) bool { return n == key(t.Type)+"arn" || n == key(last)+"arn" }); m != "" {
-		return []model.Binding{{Var: last, Path: model.Path{Steps: []string{m}}}}
+	if m := b.member(root, func(n string) bool { return n == key(t.Type)+"arn" || n == key(last)+"arn" }); m != nil {
+		out = append(out, []model.Binding{{Var: last, Path: model.Path{Steps: m}}})
 	}
-	if out := b.byName(t, root); out != nil {
+	out = append(out, ways(b.byName(op, t, root))...)
+	if len(out) > 0 {
 		return out
 	}
-	return b.byARN(root, last)
+	return ways(b.byARN(root, last))
+}
+
+func ways(bind []model.Binding) [][]model.Binding {
+	if bind == nil {
+		return nil
+	}
+	return [][]model.Binding{bind}
 }
 
 // byARN binds the member that may hold the ARN of any type.
 func (b *binder) byARN(root int, variable string) []model.Binding {
-	if m := b.member(root, func(n string) bool { return n == "resourcearn" || n == "arn" || n == "resourcearnlist" }); m != "" {
-		return []model.Binding{{Var: variable, Path: model.Path{Steps: []string{m}}}}
+	if m := b.member(root, func(n string) bool { return n == "resourcearn" || n == "arn" || n == "resourcearnlist" }); m != nil {
+		return []model.Binding{{Var: variable, Path: model.Path{Steps: m}}}
 	}
 	return nil
 }
@@ -110,31 +126,94 @@ func (b *binder) typeBinding(spec []string, root int) ([]model.Binding, bool) {
 	return out, true
 }
 
-// byName binds each variable to the member of its name; at least the last one
-// must be found.
-func (b *binder) byName(t model.Type, root int) []model.Binding {
+// byName binds each variable to the member of its name, the last one if need be
+// to one that is called by the type, or by Id or Name alone where the operation
+// is about that very type. Variables that stay open are wildcards.
+func (b *binder) byName(op model.Operation, t model.Type, root int) []model.Binding {
 	var out []model.Binding
+	var taken []string
 	for i, v := range t.Vars {
-		last := i == len(t.Vars)-1
-		m := b.member(root, func(n string) bool { return n == key(v.Pattern) })
-		if m == "" && last {
-			m = b.member(root, func(n string) bool {
-				return n == key(t.Type)+"id" || n == key(t.Type)+"name" || n == key(t.Type)+"identifier" || n == key(t.Type)
-			})
+		k := key(v.Pattern)
+		names := [][]string{{k}}
+		if i == len(t.Vars)-1 {
+			names = append(names, b.byType(op, t, k)...)
 		}
-		if m == "" && last {
-			return nil
+		names = append(names, []string{strings.TrimSuffix(strings.TrimSuffix(k, "name"), "id")})
+		m := b.firstMember(root, names, taken)
+		if m == nil {
+			continue
 		}
-		if m != "" {
-			out = append(out, model.Binding{Var: v.Pattern, Path: model.Path{Steps: []string{m}}})
-		}
+		taken = append(taken, strings.Join(m, "."))
+		out = append(out, model.Binding{Var: v.Pattern, Path: model.Path{Steps: m}})
 	}
 	return out
 }
 
-// member returns the first string member, or list of strings, whose key the
-// test accepts; a list's plural s is dropped.
-func (b *binder) member(shape int, test func(string) bool) string {
+// firstMember finds the first of names, in their order, that is not taken.
+func (b *binder) firstMember(root int, names [][]string, taken []string) []string {
+	for _, set := range names {
+		m := b.member(root, func(n string) bool { return n != "" && slices.Contains(set, n) })
+		if m != nil && !slices.Contains(taken, strings.Join(m, ".")) {
+			return m
+		}
+	}
+	return nil
+}
+
+// byType lists the keys of members that name a type beside its variable, the
+// better ones first. A name is no id, and an id no name; an identifier is either.
+func (b *binder) byType(op model.Operation, t model.Type, variable string) [][]string {
+	kinds := []string{"id", "identifier", "name"}
+	switch {
+	case variable == "resourceid", variable == key(t.Type), strings.HasSuffix(variable, "identifier"):
+	case strings.HasSuffix(variable, "name"):
+		kinds = []string{"name", "identifier"}
+	case strings.HasSuffix(variable, "id"):
+		kinds = []string{"id", "identifier"}
+	default:
+		kinds = nil // a version, a stage: not what it is called
+	}
+	typed := []string{key(t.Type)}
+	for _, k := range kinds {
+		typed = append(typed, key(t.Type)+k)
+	}
+	if n := noun(op.Name); n == key(t.Type) || n == key(t.Type)+"s" || n+"name" == variable || n+"id" == variable {
+		return [][]string{typed, kinds}
+	}
+	return [][]string{typed}
+}
+
+// noun is an operation's name without its verb.
+func noun(operation string) string {
+	operation = strings.TrimPrefix(operation, "Batch")
+	for i, r := range operation {
+		if i > 0 && unicode.IsUpper(r) {
+			return key(operation[i:])
+		}
+	}
+	return ""
+}
+
+// member returns the path to the first string member, or list of strings, whose
+// key the test accepts; a list's plural s is dropped. Where the input has none,
+// it looks into lists of structures.
+func (b *binder) member(shape int, test func(string) bool) []string {
+	if name := b.own(shape, test); name != "" {
+		return []string{name}
+	}
+	for _, m := range b.shapes.out[shape].Members {
+		s := b.shapes.out[m.Shape]
+		if s.Kind != model.List || b.shapes.out[s.Members[0].Shape].Kind != model.Structure {
+			continue
+		}
+		if name := b.own(s.Members[0].Shape, func(n string) bool { return n != "id" && n != "name" && n != "arn" && n != "identifier" && test(n) }); name != "" {
+			return []string{m.Name, name}
+		}
+	}
+	return nil
+}
+
+func (b *binder) own(shape int, test func(string) bool) string {
 	var names []string
 	for _, m := range b.shapes.out[shape].Members {
 		s := b.shapes.out[m.Shape]

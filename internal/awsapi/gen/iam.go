@@ -164,15 +164,17 @@ func (d *iamData) split(prefix, name string, names, arns []string) {
 	}
 }
 
-// add takes in a type that the data lacks, for the actions that it is of.
+// add takes in a type that the data lacks, or lacks for the actions that it is of.
 func (d *iamData) add(prefix, name string, t typeSpec) error {
 	if t.Of == nil {
 		return nil
 	}
-	if _, ok := d.types[prefix][name]; ok {
-		return errors.New("IAM data has it")
+	if _, ok := d.types[prefix][name]; ok == (t.Pattern != "") {
+		return errors.New("it needs a pattern exactly where IAM data lacks it")
 	}
-	d.types[prefix][name] = rawType{Key: name, ARN: t.Pattern}
+	if t.Pattern != "" {
+		d.types[prefix][name] = rawType{Key: name, ARN: t.Pattern}
+	}
 	for _, action := range t.Of {
 		a, ok := d.actions[prefix][strings.ToLower(action)]
 		if !ok {

@@ -126,7 +126,7 @@ type typeSpec struct {
 	Exact     []string   `yaml:"exact"`
 	Container []string   `yaml:"container"`
 	Pattern   string     `yaml:"pattern"` // in place of IAM's, where that cannot be told from a request
-	Of        []string   `yaml:"of"`      // a type that IAM's data lacks: the actions on it
+	Of        []string   `yaml:"of"`      // the actions on it that IAM's data lacks, or lacks with the type
 }
 
 func readOverrides() (common, map[string]*override, error) {
@@ -167,7 +167,9 @@ func strictYAML(data []byte, v any) error {
 //	ACTION [on TARGET[+TARGET...]] [each PATH] [if COND[&COND...]]
 //
 // TARGET is [prefix/]type[(BIND,...)], with "_" for a space in the type, or
-// "*"; BIND is Var=PATH, Var:PATH for a value that is never an ARN, or PATH@form. PATH is member names joined by ".", with
+// "*"; BIND is Var=PATH, Var.=PATH for a value that goes behind what the variable
+// has, Var:PATH for a value that is never an ARN, or PATH@form, each with "?TEXT"
+// behind it for the value where the request has none. PATH is member names joined by ".", with
 // "^" before it for the whole input within each, and "{}" for a map's keys.
 // COND is [!]PATH[|PATH...][=value]; PATH@form#Part asks for a part of a form.
 type ruleText struct {

@@ -223,12 +223,16 @@ type Path struct {
 type Target struct {
 	Type int // index into Service.Types
 	Bind []Binding
+	// Optional is a type that counts only where the input names it.
+	Optional bool
 }
 
 // Binding gives pattern variables their values.
 type Binding struct {
 	Var  string // "" when the form gives several, or the value must be the whole ARN
 	Raw  bool   // the value is taken as it is, even when it looks like an ARN
+	Add  bool   // the value goes behind what an earlier binding gave the variable
+	Else string // the value where the input has none; "" means that the variable is open
 	Path Path
 }
 
