@@ -76,17 +76,20 @@ type anchoring struct {
 }
 
 // keepAnchored hands checkpoints to an anchor until the log has published its
-// last one, which it still hands over.
+// last one, which it still hands over. The first goes at once: a process that is
+// killed again and again must not go unanchored.
 func (l *Log) keepAnchored(a *anchoring, good func(time.Time)) {
 	tick := time.NewTicker(l.cfg.Interval)
 	defer tick.Stop()
 	good(time.Now())
-	for {
+	for first := true; ; first = false {
 		closing := false
-		select {
-		case <-tick.C:
-		case <-l.published:
-			closing = true
+		if !first {
+			select {
+			case <-tick.C:
+			case <-l.published:
+				closing = true
+			}
 		}
 		h := l.head.Load()
 		switch {

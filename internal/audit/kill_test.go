@@ -2,6 +2,7 @@ package audit_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"math/rand/v2"
@@ -302,4 +303,31 @@ func (f *tornFile) Sync() error {
 	}
 	say(fmt.Sprintf("synced %s %d", filepath.Base(f.Name()), f.size))
 	return nil
+}
+
+// TestAnchoredAtOnce: a process that is killed within its first second has been
+// anchored.
+func TestAnchoredAtOnce(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	anchored := make(chan int64, 1)
+	l := open(t, audit.Config{Dir: dir, Interval: time.Hour, Anchors: []audit.Anchor{{
+		Name: "there", Put: func(_ context.Context, c audit.Checkpoint, _ []byte) error {
+			select {
+			case anchored <- c.Size:
+			default:
+			}
+			return nil
+		},
+	}}})
+	select {
+	case size := <-anchored:
+		if size == 0 {
+			t.Error("an empty log was anchored")
+		}
+	case <-time.After(time.Minute):
+		t.Error("nothing was anchored")
+	}
+	if err := l.Close(); err != nil {
+		t.Error(err)
+	}
 }

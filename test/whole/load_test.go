@@ -7,6 +7,8 @@ import (
 	"encoding/hex"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -15,6 +17,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/internal/recorder"
 	"github.com/credence-gateway/credence/test/gateway"
 )
 
@@ -150,6 +153,7 @@ func (l *traffic) audit() {
 			ends[keyOf[e.Call]]++
 		}
 	}
+	l.u.paired()
 	sent := 0
 	for _, r := range l.u.Upstream.Requests() {
 		if r.Target == "/" { // STS
@@ -172,4 +176,38 @@ func (l *traffic) audit() {
 	}
 	l.u.Logf("%d calls: %d whole, %d denied, %d unavailable, %d lost; %d reached the upstream; %d begins, junk %d",
 		l.next.Load(), l.whole.Load(), l.denied.Load(), l.later.Load(), l.lost.Load(), sent, len(begins), l.u.Upstream.Junk())
+}
+
+// paired checks that every call that began has one end or one unknown end, and
+// that log and recordings verify.
+func (u *unit) paired() {
+	u.Helper()
+	gateway.Within(u, "the ends of all calls", func() error {
+		ends := map[string]int{}
+		for _, e := range u.Leaves() {
+			switch audit.Type(e.Type) {
+			case audit.CallBegin:
+				ends[e.Call] += 0
+			case audit.CallEnd, audit.CallUnknown:
+				ends[e.Call]++
+			}
+		}
+		for call, n := range ends {
+			if n > 1 {
+				u.Fatalf("the call %s has %d ends", call, n)
+			}
+			if n == 0 {
+				return fmt.Errorf("the call %s has no end", call)
+			}
+		}
+		return nil
+	})
+	state := filepath.Join(u.Dir, ".credence")
+	r, err := audit.Verify(u.Context(), audit.VerifyConfig{
+		Log: os.DirFS(filepath.Join(state, "log")), Bodies: recorder.Check(os.DirFS(filepath.Join(state, "bodies"))),
+		Anchors: []audit.AnchorStore{{Name: "anchors", FS: os.DirFS(filepath.Join(u.Dir, "anchors"))}},
+	})
+	if err != nil || r.Worst() != "" || r.Recordings == 0 {
+		u.Errorf("%v %+v", err, r)
+	}
 }

@@ -1,0 +1,106 @@
+package whole_test
+
+import (
+	"bytes"
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/test/awsfake"
+	"github.com/credence-gateway/credence/test/envoytest"
+	"github.com/credence-gateway/credence/test/gateway"
+)
+
+// A full disk under the log: new calls are put off in AWS's shape and nothing of
+// them goes up, the call in flight gets its whole answer and has its end, the
+// alarm says so, and with room again everything goes on.
+func TestDiskFull(t *testing.T) {
+	release := make(chan struct{})
+	u := &unit{gateway.New(t, gateway.Config{Policy: policy, Answer: func(c *awsfake.Call) {
+		if strings.Contains(c.Target, "slow") {
+			<-release
+		}
+		gateway.Amazon(c)
+	}})}
+	volume := filepath.Join(u.Dir, ".credence", "log")
+	check(t, os.MkdirAll(volume, 0o700))
+	if err := syscall.Mount("tmpfs", volume, "tmpfs", 0, "size=16m"); err != nil {
+		t.Skipf("a full disk needs a volume of its own, and mount says: %v", err)
+	}
+	t.Cleanup(func() { check(t, syscall.Unmount(volume, syscall.MNT_DETACH)) })
+	cmd := u.Spawn("up", "--envoy", envoytest.Path(t), "--concurrency", "1")
+	u.Login()
+	check(t, u.get("/reports/k"))
+	slow := make(chan error, 1)
+	go func() { slow <- u.get("/recorded/slow") }()
+	gateway.Within(t, "the slow call at AWS", func() error { return u.reached("/recorded/slow") })
+	ballast := filepath.Join(volume, "ballast")
+	fill(t, ballast)
+	gateway.Within(t, "refusal", func() error { return u.putOff("/reports/late") })
+	sent := u.Upstream.Received()
+	check(t, u.putOff("/recorded/late"))
+	if now := u.Upstream.Received(); now != sent {
+		t.Errorf("%d bytes of a call that was put off reached AWS", now-sent)
+	}
+	close(release)
+	if err := <-slow; err != nil {
+		t.Errorf("the call in flight: %v", err)
+	}
+	check(t, os.Remove(ballast))
+	gateway.Within(t, "calls again", func() error { return u.get("/recorded/after") })
+	check(t, cmd.Process.Signal(syscall.SIGTERM))
+	check(t, cmd.Wait())
+	said := cmd.Stderr.(*bytes.Buffer).String()
+	for _, want := range []string{`"alarm":"disk"`, "the log's disk is nearly full", "the log is well again"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the gateway does not say %q", want)
+		}
+	}
+	u.whole(volume)
+}
+
+// reached reports whether AWS has had a call.
+func (u *unit) reached(target string) error {
+	for _, r := range u.Upstream.Requests() {
+		if r.Target == target {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s has not reached the upstream", target)
+}
+
+// putOff makes a call that must be put off.
+func (u *unit) putOff(target string) error {
+	status, body, err := gateway.Do(http.DefaultClient, u.sign(http.MethodGet, target, ""))
+	if err != nil || status != http.StatusServiceUnavailable || !strings.Contains(string(body), "<Code>ServiceUnavailable</Code>") {
+		return fmt.Errorf("%d %s %w", status, body, err)
+	}
+	return nil
+}
+
+// whole checks that the log verifies, and that every call has its end.
+func (u *unit) whole(dir string) {
+	u.Helper()
+	r, err := audit.Verify(u.Context(), audit.VerifyConfig{Log: os.DirFS(dir), Anchors: []audit.AnchorStore{{Name: "anchors", FS: os.DirFS(filepath.Join(u.Dir, "anchors"))}}})
+	if err != nil || r.Worst() != "" || r.InFlight != 0 || r.Unknown != 0 || r.Calls < 3 {
+		u.Errorf("%v %+v", err, r)
+	}
+}
+
+// fill writes until the volume is full.
+func fill(t *testing.T, path string) {
+	t.Helper()
+	f, err := os.Create(path)
+	check(t, err)
+	defer f.Close() //nolint:errcheck // it is full
+	for size := 64 << 10; size > 0; {
+		if _, err := f.Write(make([]byte, size)); err != nil {
+			size /= 2
+		}
+	}
+}
