@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"os"
 	"strings"
 	"sync"
 
@@ -40,8 +41,17 @@ func (k *kmsKeys) client(ctx context.Context, arn string) (*kms.Client, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.clients[region] = kms.NewFromConfig(cfg)
+	k.clients[region] = kms.NewFromConfig(cfg, kmsEndpoint)
 	return k.clients[region], nil
+}
+
+// kmsEndpoint takes an endpoint that is named for KMS alone: AWS_ENDPOINT_URL in
+// the environment may be the gateway's own.
+func kmsEndpoint(o *kms.Options) {
+	o.BaseEndpoint = nil
+	if url := os.Getenv("AWS_ENDPOINT_URL_KMS"); url != "" {
+		o.BaseEndpoint = aws.String(url)
+	}
 }
 
 // Encrypt implements bodies.KMS.
