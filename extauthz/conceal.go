@@ -80,7 +80,7 @@ func (c *call) guard() error {
 		return err
 	}
 	s, err := masks.Stream(block, masks.Answer{
-		Type: c.r.Headers.Value("content-type"), Encoding: c.r.Headers.Value("content-encoding"), Service: c.aws.Service, Start: c.body.Bytes,
+		Type: c.r.Headers.Value("content-type"), Encoding: c.r.Headers.Value("content-encoding"), Service: c.aws.Service,
 	})
 	if err == nil {
 		_, err = s.Append(nil, c.body.Bytes)

@@ -100,7 +100,6 @@ type guarding struct {
 func (g *guarding) Write(piece []byte) ([][]byte, error) {
 	var err error
 	if g.stream == nil {
-		g.about.Start = piece
 		if g.stream, err = masks.Stream(g.mask, g.about); err != nil {
 			return nil, fmt.Errorf("%w: %w", refuse.ErrGuarded, err)
 		}

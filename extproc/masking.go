@@ -100,7 +100,7 @@ func (x *exchange) restored() ([]string, error) {
 // plainHeads are headers that say nothing of what is masked.
 var plainHeads = []string{
 	"date", "server", "content-type", "content-length", "content-encoding", "connection", "transfer-encoding", "x-amz-request-id", "x-amzn-requestid",
-	"x-amz-id-2", "etag", "last-modified", "accept-ranges", "x-amz-crc32", "cache-control", "vary",
+	"x-amz-id-2", "etag", "last-modified", "accept-ranges", "x-amz-crc32", "vary",
 }
 
 // speaks reports whether a header may hold what is masked.
@@ -117,7 +117,6 @@ func (x *exchange) maskBody(r *wire.Response) (*masking, error) {
 // Write gives out what is masked of the answer so far.
 func (s *masking) Write(piece []byte) ([][]byte, error) {
 	if s.stream == nil {
-		s.about.Start = piece
 		var err error
 		if s.stream, err = masks.Stream(s.mask, s.about); err != nil {
 			return nil, err

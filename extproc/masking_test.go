@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
+
 	"github.com/credence-gateway/credence/extproc"
 	"github.com/credence-gateway/credence/internal/grant"
 	"github.com/credence-gateway/credence/internal/masks"
@@ -35,7 +37,7 @@ func TestExchangeMasks(t *testing.T) {
 		{"an error", grant.Response, "", "Q. R400/22 r:ANSWER.", "Q log:complete R/24 r:MASKED."},
 		{"Envoy's own", grant.Response, "", "Q. F503/22 r:ANSWER.", "Q R/22 log:failed:upstream-failed r:ANSWER."},
 		{"no body", grant.Response, "", "Q. R204.", "Q log:complete R"},
-		{"not what it says", grant.Response, "", "Q. R200 r:{]", "Q log:withheld:answer-withheld !403"},
+		{"not what it says", grant.Response, "", `Q. R200 r:{]"a":1}`, "Q log:withheld:answer-withheld !403"},
 		{"not whole", grant.Response, "", "Q. R200 r:HALF.", "Q log:withheld:answer-withheld !403"},
 		{"shorter than declared", grant.Response, "", "Q. R200/22 r:HALF.", "Q log:failed:answer-length !503"},
 		{"blocked", grant.Response, "", `Q. R200 r:{"no":1}.`, "Q log:withheld:answer-withheld !403"},
@@ -80,4 +82,28 @@ func short(s string) string {
 		words = append(words, w)
 	}
 	return strings.Join(words, " ")
+}
+
+// TestMasksHeads: an object's heads say what its author wrote into them.
+func TestMasksHeads(t *testing.T) {
+	rules, err := masks.New(masks.Config{Key: secret.New("0123456789abcdef0123456789abcdef")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"cache-control", "content-disposition", "content-language", "expires", "x-amz-meta-owner"} {
+		s := &stream{class: grant.Response, method: "HEAD", events: []string{"Q.", "R200."}, heads: []string{name, "by jane@example.com"}}
+		s.configure = func(c *extproc.Config) { c.Masks, c.Tokens = rules, masks.NewTokenMaker(secret.NewRing()) }
+		s.edit = func(g *grant.Grant) { g.Operation, g.Masks = "HeadObject", "pii" }
+		var got string
+		s.onSend = func(m *extprocv3.ProcessingResponse) {
+			for _, h := range m.GetResponseHeaders().GetResponse().GetHeaderMutation().GetSetHeaders() {
+				if h.Header.Key == name {
+					got = string(h.Header.RawValue)
+				}
+			}
+		}
+		if s.run(t); got != "by [masked]" {
+			t.Errorf("%s: %q", name, got)
+		}
+	}
 }

@@ -46,6 +46,7 @@ type stream struct {
 	configure  func(*extproc.Config)
 	redeem     error
 	events     []string
+	heads      []string // of R and F, beside what the event says
 	transcript []string
 	broken     bool
 	revoked    bool
@@ -174,7 +175,7 @@ func (s *stream) message(event string) *extprocv3.ProcessingRequest {
 		m := requestHeaders(s.class, end, append([]string{":method", s.method, ":path", "/key", ":authority", "h", ":scheme", "http"}, h...)...)
 		return m
 	}
-	m := &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseHeaders{ResponseHeaders: headers(end, append([]string{":status", rest}, h...)...)}}
+	m := &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseHeaders{ResponseHeaders: headers(end, append(append([]string{":status", rest}, h...), s.heads...)...)}}
 	if kind == "F" {
 		m.Attributes = map[string]*structpb.Struct{"envoy.filters.http.ext_proc": {Fields: map[string]*structpb.Value{"response.code_details": structpb.NewStringValue("route_not_found")}}}
 	}

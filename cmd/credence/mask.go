@@ -117,7 +117,7 @@ func (f *maskFlags) complete(data []byte) {
 }
 
 func (f *maskFlags) show(c *cobra.Command, m *mask.Mask, service string, data []byte) error {
-	s, err := masks.Stream(m, masks.Answer{Type: f.media, Service: service, Start: data})
+	s, err := masks.Stream(m, masks.Answer{Type: f.media, Service: service})
 	if err != nil {
 		return fmt.Errorf("it would be withheld: %w", err)
 	}

@@ -3,6 +3,7 @@ package masks
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"mime"
 	"strings"
 
@@ -14,27 +15,48 @@ type Answer struct {
 	Type     string // Content-Type
 	Encoding string // Content-Encoding
 	Service  string
-	Start    []byte // of the body
-	Failed   bool   // it is an error, not what the operation answers
+	Failed   bool // it is an error, not what the operation answers
 }
 
 // Stream masks an answer's body by its form: its media type, and what it begins
-// with where that says nothing. A body in a form that can't be looked into is
-// mask.ErrFormat.
+// with where that says nothing, also of what is compressed. A body in a form that
+// can't be looked into is mask.ErrFormat, of Stream or of what it returns.
+// The result must be closed when it is an io.Closer.
 func Stream(m *mask.Mask, a Answer) (mask.Stream, error) {
 	coding := strings.ToLower(strings.TrimSpace(a.Encoding))
-	if coding == "" || coding == "identity" || coding == "aws-chunked" {
-		if bytes.HasPrefix(a.Start, gzipMagic) && !a.whole(m) {
-			coding = "gzip"
-		} else {
-			return plain(m, a, a.Start)
+	plainly := coding == "" || coding == "identity" || coding == "aws-chunked"
+	if a.whole(m) {
+		whole, err := m.Stream(mask.Whole, mask.Options{Quoted: strings.Contains(a.Type, "json")})
+		if err != nil || plainly {
+			return whole, err
 		}
+		return mask.Compressed(coding, whole)
 	}
-	inner, err := plain(m, a, nil)
-	if err != nil {
+	if err := a.check(); err != nil {
 		return nil, err
 	}
-	return mask.Compressed(coding, inner)
+	inner := &beginning{choose: func(start []byte) (mask.Stream, error) { return a.plain(m, start) }}
+	if !plainly {
+		return mask.Compressed(coding, inner)
+	}
+	return &beginning{choose: func(start []byte) (mask.Stream, error) {
+		if bytes.HasPrefix(start, gzipMagic) {
+			return mask.Compressed("gzip", inner)
+		}
+		return a.plain(m, start)
+	}}, nil
+}
+
+// check refuses a charset that is not UTF-8.
+func (a *Answer) check() error {
+	_, params, err := mime.ParseMediaType(a.Type)
+	if err != nil {
+		return nil
+	}
+	if charset := strings.ToLower(params["charset"]); charset != "" && charset != "utf-8" && charset != "us-ascii" {
+		return fmt.Errorf("%w: charset %s", mask.ErrFormat, charset)
+	}
+	return nil
 }
 
 // whole reports whether the body itself is replaced. Of a stream of events and of
@@ -50,27 +72,101 @@ var gzipMagic = []byte{0x1f, 0x8b}
 // opaque are the first bytes of forms that hold text which nothing here can see.
 var opaque = [][]byte{
 	{'P', 'K', 3, 4}, {0x28, 0xb5, 0x2f, 0xfd}, {'B', 'Z', 'h'}, {0xfd, '7', 'z', 'X', 'Z'}, []byte("%PDF-"), []byte("PAR1"), []byte("Obj\x01"),
-	{0x89, 'P', 'N', 'G'}, {0xff, 0xd8, 0xff}, []byte("GIF8"), []byte("RIFF"), {0xd0, 0xcf, 0x11, 0xe0}, {0xff, 0xfe}, {0xfe, 0xff}, {0x1f, 0x9d}, {'7', 'z', 0xbc, 0xaf},
+	gzipMagic, {0x89, 'P', 'N', 'G'}, {0xff, 0xd8, 0xff}, []byte("GIF8"), []byte("RIFF"), {0xd0, 0xcf, 0x11, 0xe0}, {0xff, 0xfe}, {0xfe, 0xff}, {0x1f, 0x9d}, {'7', 'z', 0xbc, 0xaf},
 }
 
-func plain(m *mask.Mask, a Answer, start []byte) (mask.Stream, error) {
-	if a.whole(m) {
-		return m.Stream(mask.Whole, mask.Options{Quoted: strings.Contains(a.Type, "json")})
-	}
+// plain masks a body that is not compressed, or no more.
+func (a *Answer) plain(m *mask.Mask, start []byte) (mask.Stream, error) {
 	for _, magic := range opaque {
 		if bytes.HasPrefix(start, magic) {
 			return nil, fmt.Errorf("%w: its form holds what can't be looked into", mask.ErrFormat)
 		}
 	}
-	media, params, err := mime.ParseMediaType(a.Type)
+	media, _, err := mime.ParseMediaType(a.Type)
 	if err != nil {
 		media = ""
 	}
-	if charset := strings.ToLower(params["charset"]); charset != "" && charset != "utf-8" && charset != "us-ascii" {
-		return nil, fmt.Errorf("%w: charset %s", mask.ErrFormat, charset)
+	return m.Stream(formatOf(media, start), mask.Options{DynamoDB: strings.HasPrefix(a.Service, "dynamodb")})
+}
+
+// beginning holds the start of a body back until it tells its form, however
+// small the pieces are that it comes in.
+type beginning struct {
+	choose func(start []byte) (mask.Stream, error)
+	start  []byte
+	stream mask.Stream
+}
+
+const (
+	leastStart = 8       // bytes behind white space that tell a form
+	mostStart  = 8 << 10 // bytes of white space that may stand before
+)
+
+// Append implements mask.Stream.
+func (b *beginning) Append(dst, piece []byte) ([]byte, error) {
+	if b.stream == nil {
+		if len(b.start) > 0 {
+			b.start = append(b.start, piece...)
+			piece = b.start
+		}
+		switch n := len(blank(piece)); {
+		case n >= leastStart:
+		case len(piece)-n > mostStart:
+			return dst, fmt.Errorf("%w: it begins with white space without end", mask.ErrBound)
+		default:
+			if len(b.start) == 0 {
+				b.start = append(b.start, piece...)
+			}
+			return dst, nil
+		}
+		if err := b.open(piece); err != nil {
+			return dst, err
+		}
 	}
-	format := formatOf(media, start)
-	return m.Stream(format, mask.Options{DynamoDB: strings.HasPrefix(a.Service, "dynamodb")})
+	return b.stream.Append(dst, piece)
+}
+
+func (b *beginning) open(start []byte) (err error) {
+	b.stream, err = b.choose(start)
+	b.start = nil
+	return err
+}
+
+// Finish implements mask.Stream.
+func (b *beginning) Finish(dst []byte) ([]byte, error) {
+	if b.stream == nil {
+		start := b.start
+		err := b.open(start)
+		if err == nil {
+			dst, err = b.stream.Append(dst, start)
+		}
+		if err != nil {
+			return dst, err
+		}
+	}
+	return b.stream.Finish(dst)
+}
+
+// Counts implements mask.Stream.
+func (b *beginning) Counts() mask.Counts {
+	if b.stream == nil {
+		return mask.Counts{}
+	}
+	return b.stream.Counts()
+}
+
+// Close ends what the stream holds open.
+func (b *beginning) Close() error {
+	if c, ok := b.stream.(io.Closer); ok {
+		return c.Close()
+	}
+	return nil
+}
+
+// blank is a body's start without the white space, and the byte order mark,
+// that it begins with.
+func blank(start []byte) []byte {
+	return bytes.TrimLeft(bytes.TrimPrefix(start, []byte("\xef\xbb\xbf")), " \t\r\n")
 }
 
 // formatOf trusts the body's start over a media type that says only "text" or
@@ -92,7 +188,7 @@ func formatOf(media string, start []byte) mask.Format {
 	case media == "text/csv", media == "text/tab-separated-values":
 		return mask.CSV
 	}
-	start = bytes.TrimLeft(start, " \t\r\n")
+	start = blank(start)
 	switch {
 	case len(start) > 0 && (start[0] == '{' || start[0] == '['):
 		return mask.Lines

@@ -125,19 +125,14 @@ func (r *Recording) Write(piece []byte) {
 	default:
 		r.masked(func(dst []byte) ([]byte, error) {
 			if r.stream == nil {
-				if err := r.open(piece); err != nil {
+				var err error
+				if r.stream, err = masks.Stream(r.mask, r.answer); err != nil {
 					return dst, err
 				}
 			}
 			return r.stream.Append(dst, piece)
 		})
 	}
-}
-
-func (r *Recording) open(start []byte) (err error) {
-	r.answer.Start = start
-	r.stream, err = masks.Stream(r.mask, r.answer)
-	return err
 }
 
 // masked writes what a step of the stream gives out.
