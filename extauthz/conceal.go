@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"slices"
 	"strings"
@@ -82,12 +83,17 @@ func (c *call) guard() error {
 	s, err := masks.Stream(block, masks.Answer{
 		Type: c.r.Headers.Value("content-type"), Encoding: c.r.Headers.Value("content-encoding"), Service: c.aws.Service,
 	})
-	if err == nil {
-		_, err = s.Append(nil, c.body.Bytes)
+	if err != nil {
+		return guarded(err)
 	}
+	if open, ok := s.(io.Closer); ok {
+		defer open.Close() //nolint:errcheck // it only ends a decoder
+	}
+	_, err = s.Append(nil, c.body.Bytes)
 	if err == nil {
 		_, err = s.Finish(nil)
 	}
+	c.found = s.Counts().String()
 	return guarded(err)
 }
 

@@ -228,6 +228,7 @@ type call struct {
 	decision    policies.Decision
 	masks       string // masks.Plan of the answer
 	watch       string // masks.Watch of the request
+	found       string // how often each of those found something
 	minted      mint.Minted
 	sealed      string
 	destination envoymsg.Destination

@@ -239,6 +239,9 @@ func (c *call) recordRefusal(ctx context.Context, a refuse.Answer) error {
 	}
 	e := c.event(audit.Deny)
 	e.Rule, e.Error, e.Message = a.Rule, a.Code, a.Message
+	if c.found != "" {
+		e.Detail = map[string]string{"found": c.found}
+	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestAppend)
 	defer cancel()
 	if c.decision.Set != "" { // it was understood: what-if can decide it again

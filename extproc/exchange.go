@@ -76,6 +76,7 @@ type exchange struct {
 	asked    *keeping           // records the request's body
 	told     *keeping           // records the answer
 	masking  *masking           // masks the answer
+	guarding *guarding          // looks into the request's body
 }
 
 // requestHead redeems the grant and sends the request upstream.
@@ -392,6 +393,7 @@ func (x *exchange) close() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	defer x.masking.stop()
+	defer x.guarding.stop()
 	if !x.redeemed {
 		return
 	}

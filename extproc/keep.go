@@ -68,7 +68,8 @@ func (x *exchange) watchers(r *wire.Request) ([]stage, error) {
 		if err != nil {
 			return nil, err
 		}
-		list = append(list, &guarding{mask: block, about: masks.Answer{Type: r.Headers.Value("content-type"), Encoding: r.Headers.Value("content-encoding"), Service: x.grant.Service}})
+		x.guarding = &guarding{mask: block, about: masks.Answer{Type: r.Headers.Value("content-type"), Encoding: r.Headers.Value("content-encoding"), Service: x.grant.Service}}
+		list = append(list, x.guarding)
 	}
 	if strings.Contains(x.grant.Keep, "q") {
 		plain, err := sigv4.Plain(r)
@@ -93,6 +94,21 @@ type guarding struct {
 	stream mask.Stream
 	seen   []byte
 	out    [1][]byte
+}
+
+// stop ends what a stream holds open.
+func (g *guarding) stop() {
+	if g != nil {
+		stop(g.stream)
+	}
+}
+
+// found is how often each detector found something, for the record; never what.
+func (g *guarding) found() string {
+	if g == nil || g.stream == nil {
+		return ""
+	}
+	return cut(g.stream.Counts().String(), maxMasked)
 }
 
 // Write passes the piece on, unless something that must not leave is in it:

@@ -2,7 +2,6 @@ package extproc
 
 import (
 	"encoding/json"
-	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -143,10 +142,13 @@ func (s *masking) gave(out []byte, err error) ([][]byte, error) {
 
 // stop ends what a stream holds open.
 func (s *masking) stop() {
-	if s == nil {
-		return
+	if s != nil {
+		stop(s.stream)
 	}
-	if c, ok := s.stream.(io.Closer); ok {
+}
+
+func stop(s mask.Stream) {
+	if c, ok := s.(io.Closer); ok {
 		_ = c.Close() // it only ends a decoder
 	}
 }
@@ -162,13 +164,7 @@ func (s *masking) counts() string {
 			sums[name] += n
 		}
 	}
-	var list []string
-	for _, name := range slices.Sorted(maps.Keys(sums)) {
-		if sums[name] > 0 {
-			list = append(list, fmt.Sprintf("%s=%d", name, sums[name]))
-		}
-	}
-	return cut(strings.Join(list, " "), maxMasked)
+	return cut(sums.String(), maxMasked)
 }
 
 // maxMasked bounds what a record says of masks, in bytes.

@@ -67,6 +67,9 @@ func (x *exchange) end(outcome string, why error) error {
 	if masked := x.masking.counts(); masked != "" {
 		e.Detail = map[string]string{"masked": masked}
 	}
+	if found := x.guarding.found(); found != "" {
+		e.Detail = map[string]string{"found": found}
+	}
 	return x.write(e)
 }
 

@@ -52,6 +52,38 @@ func TestWarnings(t *testing.T) {
 	}
 }
 
+// TestWarnsOfWaysAroundMasks: who may filter on what is masked, copy it or read
+// parts of it learns what the mask hides.
+func TestWarnsOfWaysAroundMasks(t *testing.T) {
+	permit := func(annotations, who, actions string) string {
+		return annotations + ` permit (principal ` + who + `, action in [` + actions + `], resource); `
+	}
+	const agents, bot, other = `in Credence::Group::"corp|agents"`, `== Credence::Agent::"corp|a"`, `== Credence::Agent::"corp|b"`
+	action := func(name string) string { return `AWS::Action::"` + name + `"` }
+	for name, tt := range map[string]struct{ policies, want string }{
+		"filter":                      {permit(`@id("m") @mask("pii")`, agents, action("dynamodb:GetItem")) + permit(`@id("q")`, agents, action("dynamodb:Query")), "m can be got around with dynamodb:Query, which q permits: FilterExpression"},
+		"filter logs":                 {permit(`@id("m") @mask("pii")`, agents, action("logs:GetLogEvents")) + permit(`@id("q")`, bot, action("logs:FilterLogEvents")), "filterPattern tells"},
+		"select":                      {permit(`@id("m") @mask("pii")`, agents, action("dynamodb:Query")) + permit(`@id("q")`, agents, action("dynamodb:PartiQLSelect")), "WHERE tells"},
+		"copy":                        {permit(`@id("m") @mask("pii")`, agents, action("s3:GetObject")) + permit(`@id("w")`, agents, action("s3:PutObject")), "which w permits: CopyObject"},
+		"range read":                  {permit(`@id("m") @mask("pii")`, agents, action("s3:GetObject")), "Range reads and SelectObjectContent"},
+		"history":                     {permit(`@id("m") @mask("secrets")`, agents, action("ssm:GetParameter")) + permit(`@id("h")`, agents, action("ssm:GetParameterHistory")), "the history holds"},
+		"another agent may":           {permit(`@id("m") @mask("pii")`, bot, action("dynamodb:GetItem")) + permit(`@id("q")`, other, action("dynamodb:Query")), ""},
+		"nothing is masked":           {permit(`@id("m")`, agents, action("dynamodb:GetItem")) + permit(`@id("q")`, agents, action("dynamodb:Query")), ""},
+		"none is masked":              {permit(`@id("m") @mask("none")`, agents, action("dynamodb:GetItem")) + permit(`@id("q")`, agents, action("dynamodb:Query")), ""},
+		"what can't be got otherwise": {permit(`@id("m") @mask("secrets")`, agents, action("kms:Decrypt")) + permit(`@id("q")`, agents, action("dynamodb:Query")), ""},
+	} {
+		dir := t.TempDir()
+		write(t, dir, "p.cedar", tt.policies)
+		e, err := policies.New(policies.Config{Dir: dir, Catalog: catalog(), MaskSets: maskSets})
+		if err != nil {
+			t.Fatal(name, err)
+		}
+		if got := strings.Join(e.Warnings(), "\n"); tt.want == "" && got != "" || !strings.Contains(got, tt.want) {
+			t.Errorf("%s: got %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
 func TestExplainAndWhoCan(t *testing.T) {
 	e := engine(t, `@id("read") permit (principal in Credence::Group::"corp|agents", action == AWS::Action::"s3:GetObject", resource is S3::Object) when { resource.bucket == "reports" && resource.key like "2026/*" };`)
 	x, err := e.Explain(policies.Request{Agent: "corp|a", Groups: []string{"agents"}, Action: "s3:GetObject", Resource: "arn:aws:s3:::reports/2019/q1"})

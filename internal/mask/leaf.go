@@ -7,8 +7,11 @@ import (
 	"encoding/base32"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"hash"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 	"unicode"
 
@@ -28,6 +31,17 @@ var (
 
 // Counts is how often each rule and detector selected something.
 type Counts map[string]int64
+
+// String is "name=count" of each that selected something, by name.
+func (c Counts) String() string {
+	var list []string
+	for _, name := range slices.Sorted(maps.Keys(c)) {
+		if c[name] > 0 {
+			list = append(list, fmt.Sprintf("%s=%d", name, c[name]))
+		}
+	}
+	return strings.Join(list, " ")
+}
 
 // leaves masks leaves. It belongs to one stream.
 type leaves struct {

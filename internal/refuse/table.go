@@ -39,7 +39,7 @@ var (
 	// ErrMaskedPart: a part of an object whose whole must be masked.
 	ErrMaskedPart = errors.New("parts of this object may not be read, since what is masked in it could lie across their edges: read it whole, without Range and partNumber")
 	// ErrGuarded: a detector found in the request what must not be sent.
-	ErrGuarded = errors.New("the request holds what may not be sent here, such as a key or personal data: take it out")
+	ErrGuarded = errors.New("the request holds what may not be sent here, such as a key or personal data: take it out; there is no asking for an approval of it")
 	// ErrUnmask: a token where policy does not let it stand for its value.
 	ErrUnmask = errors.New("a token stands for its value only where a policy says so with @unmask, in the session and account that it was made for")
 	// ErrPanic: the gateway failed.

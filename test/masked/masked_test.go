@@ -55,6 +55,7 @@ masking:
         - {at: "s3:*:x-amz-meta-pii-*"}
         - {at: "s3:GetObject:*", resource: "arn:aws:s3:::reports/vault.bin"}
         - {at: "lambda:Invoke:person.ssn"}
+        - {pattern: "EMP-[0-9]{6}", name: employee, requests: true}
 `
 
 // start runs a gateway that masks.

@@ -13,6 +13,7 @@ import (
 
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
+	"github.com/credence-gateway/credence/internal/audit"
 	"github.com/credence-gateway/credence/test/awsfake"
 	"github.com/credence-gateway/credence/test/envoytest"
 	"github.com/credence-gateway/credence/test/gateway"
@@ -91,5 +92,21 @@ func TestRestoredValueIsNotTold(t *testing.T) {
 	}
 	if told := recorded(t, u); !strings.Contains(told, "PutParameter complete restored=2\n") || !strings.Contains(told, "ModifyDBInstance complete restored=1\n") {
 		t.Error(told)
+	}
+}
+
+// TestGuardedRequest: what a detector of requests finds does not leave, and the
+// record says which found it.
+func TestGuardedRequest(t *testing.T) {
+	u := start(t)
+	status, told := post(t, u, "secretsmanager", "secretsmanager.GetSecretValue", `{"SecretId":"db","VersionStage":"of \u0045MP-123456"}`)
+	if status != 400 && status != 403 || !strings.Contains(told, "may not be sent here") || strings.Contains(told, "123456") {
+		t.Errorf("%d %s", status, told)
+	}
+	if list := asked(u); len(list) > 0 {
+		t.Errorf("%d requests arrived", len(list))
+	}
+	if deny := u.Last(audit.Deny); deny.Rule != "request-guarded" || deny.Detail["found"] != "employee=1" {
+		t.Errorf("%+v", deny)
 	}
 }
