@@ -116,12 +116,6 @@ func (v vars) get(name string) (string, bool) {
 	return "", false
 }
 
-// with returns v and more behind it, without touching v.
-func (v vars) with(more vars) vars {
-	out := make(vars, 0, len(v)+len(more))
-	return append(append(out, v...), more...)
-}
-
 // arnField reports whether a variable is a field of every ARN.
 func arnField(name string) bool {
 	return name == "Partition" || name == "Region" || name == "Account"
@@ -136,9 +130,8 @@ func (t *arnType) extends(parent *arnType) bool {
 // fill writes a pattern with variables; a missing one is "*". With escape, the
 // characters that IAM policies give a meaning are escaped ("IAM JSON policy
 // elements: Variables and tags", special characters).
-func fill(pattern []arnPart, vars vars, escape bool) string {
-	var out strings.Builder
-	out.Grow(96)
+func fill(out *strings.Builder, pattern []arnPart, vars vars, escape bool) string {
+	start := out.Len()
 	for _, p := range pattern {
 		if !p.variable {
 			out.WriteString(p.text)
@@ -153,7 +146,7 @@ func fill(pattern []arnPart, vars vars, escape bool) string {
 			out.WriteString(unmark(v))
 		}
 	}
-	return out.String()
+	return out.String()[start:]
 }
 
 // A form may append wildcards of its own to a value from the request. Within
@@ -198,9 +191,11 @@ func (t *arnType) hasUnnamed(vars vars) bool {
 	})
 }
 
-// resource builds the resource that the variables name.
+// resource builds the resource that the variables name. Its texts share memory.
 func (t *arnType) resource(vars vars) Resource {
-	r := Resource{Prefix: t.Prefix, Type: t.Type.Type, ARN: fill(t.pattern, vars, false), Vars: make(map[string]string, len(t.Vars))}
+	var texts strings.Builder
+	texts.Grow(64 * (1 + max(1, len(t.exact)) + len(t.container)))
+	r := Resource{Prefix: t.Prefix, Type: t.Type.Type, ARN: fill(&texts, t.pattern, vars, false), Vars: make(map[string]string, len(t.Vars))}
 	for _, v := range t.Vars {
 		value, known := vars.get(v.Pattern)
 		if !known || strings.Contains(value, anyMark) {
@@ -210,20 +205,22 @@ func (t *arnType) resource(vars vars) Resource {
 		r.Vars[v.Name] = unmark(value)
 	}
 	r.Wildcard = r.Wildcard || t.hasUnnamed(vars)
+	list := make([]string, 0, max(1, len(t.exact))+len(t.container))
 	for _, p := range t.exact {
-		r.Patterns = append(r.Patterns, fill(p, vars, true))
+		list = append(list, fill(&texts, p, vars, true))
 	}
 	switch {
-	case len(r.Patterns) > 0:
+	case len(list) > 0:
 	case strings.ContainsAny(r.ARN, "*?$"):
-		r.Patterns = []string{fill(t.pattern, vars, true)}
+		list = append(list, fill(&texts, t.pattern, vars, true))
 	default:
-		r.Patterns = []string{r.ARN}
+		list = append(list, r.ARN)
 	}
+	r.Patterns = list[:len(list):len(list)]
 	for _, p := range t.container {
-		r.Container = append(r.Container, fill(p, vars, true))
+		list = append(list, fill(&texts, p, vars, true))
 	}
-	if len(r.Container) == 0 {
+	if r.Container = list[len(r.Patterns):]; len(r.Container) == 0 {
 		r.Container = r.Patterns
 	}
 	return r

@@ -19,7 +19,7 @@ func (q *request) findForm() ([]match, error) {
 		return nil, err
 	}
 	action, version := fields.take("Action"), fields.take("Version")
-	return q.matches(printable(action), func(s *service) (*operation, Protocol, map[string]any, error) {
+	return q.matches(action, func(s *service) (*operation, Protocol, map[string]any, error) {
 		op := s.operations[action]
 		if op == nil || !s.speaksForm() {
 			return nil, "", nil, nil

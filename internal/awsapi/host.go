@@ -30,7 +30,10 @@ func (c *Catalog) readHost(authority string, w Where) (hostName, error) {
 	if dns, ok := c.native(name, w.Partition); ok {
 		return awsHost(strings.Split(dns, "."), w)
 	}
-	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err != nil && len(w.Hosts) > 0 {
+	if len(w.Hosts) == 0 {
+		return hostName{}, nil
+	}
+	if _, err := netip.ParseAddr(strings.Trim(name, "[]")); err != nil {
 		return hostName{}, refuse("host", "the gateway does not go by the name "+printable(name))
 	}
 	return hostName{}, nil

@@ -165,7 +165,7 @@ func (q *request) matches(name string, read func(*service) (*operation, Protocol
 	case first != nil:
 		return nil, first
 	}
-	return nil, refuse("unknown-operation", "no service that signs as "+printable(q.where.Service)+" has the operation "+name)
+	return nil, refuse("unknown-operation", "no service that signs as "+printable(q.where.Service)+" has the operation "+printable(name))
 }
 
 // complete keeps the matches whose demanded members are there, when a request

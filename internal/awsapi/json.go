@@ -18,7 +18,7 @@ func (q *request) findJSON() ([]match, error) {
 		return nil, refuse("unknown-operation", "X-Amz-Target names no operation")
 	}
 	protocol := Protocol("json-" + strings.TrimPrefix(q.media, "application/x-amz-json-"))
-	return q.matches(printable(q.Headers.Value("x-amz-target")), func(s *service) (*operation, Protocol, map[string]any, error) {
+	return q.matches(q.Headers.Value("x-amz-target"), func(s *service) (*operation, Protocol, map[string]any, error) {
 		op := s.operations[name]
 		if op == nil || s.data.TargetPrefix != prefix || !s.speaks(JSON10) && !s.speaks(JSON11) {
 			return nil, "", nil, nil
@@ -52,7 +52,7 @@ const (
 // decodeJSON decodes a body by the shape of an operation's input. An empty
 // body is an empty object.
 func decodeJSON(s *service, shape int, body []byte) (map[string]any, error) {
-	d := jsonDecoder{shapes: s.data.Shapes, in: body}
+	d := jsonDecoder{shapes: s.data.Shapes, in: string(body)}
 	d.space()
 	if d.at == len(d.in) {
 		return map[string]any{}, nil
@@ -74,7 +74,7 @@ func decodeJSON(s *service, shape int, body []byte) (map[string]any, error) {
 // key that the model does not have, no value of another type.
 type jsonDecoder struct {
 	shapes []model.Shape
-	in     []byte
+	in     string // what it decodes to are parts of it
 	at     int
 	depth  int
 	nodes  int
@@ -313,7 +313,7 @@ func (d *jsonDecoder) document(name string) (any, error) {
 }
 
 func (d *jsonDecoder) word(w string) error {
-	if d.at+len(w) > len(d.in) || string(d.in[d.at:d.at+len(w)]) != w {
+	if d.at+len(w) > len(d.in) || d.in[d.at:d.at+len(w)] != w {
 		return d.bad("the body holds a word that JSON does not know")
 	}
 	d.at += len(w)
@@ -345,7 +345,7 @@ func (d *jsonDecoder) number(integer bool, name string) (any, error) {
 	for d.at < len(d.in) && strings.IndexByte("+-0123456789.eE", d.in[d.at]) >= 0 {
 		d.at++
 	}
-	text := string(d.in[start:d.at])
+	text := d.in[start:d.at]
 	if !jsonNumber(text) {
 		return nil, wrongType(name)
 	}
@@ -408,10 +408,10 @@ func (d *jsonDecoder) str() (string, error) {
 		case c == '"':
 			s := d.in[start:d.at]
 			d.at++
-			if !utf8.Valid(s) {
+			if !utf8.ValidString(s) {
 				return "", refuse("utf-8", "the body is not UTF-8")
 			}
-			return string(s), nil
+			return s, nil
 		case c == '\\':
 			return d.escaped(start)
 		case c < ' ':

@@ -100,7 +100,7 @@ func (q *request) findREST() ([]match, error) {
 		params, err := q.bind(s, r)
 		return r.op, s.restProtocol(), params, err
 	})
-	if reason != nil && errors.Is(err, &Refusal{Rule: "unknown-operation"}) {
+	if reason != nil && err != nil && errors.Is(err, &Refusal{Rule: "unknown-operation"}) {
 		err = reason
 	}
 	return found, err

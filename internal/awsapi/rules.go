@@ -73,6 +73,10 @@ func (e *evaluation) add(r *model.Rule, resources []Resource) {
 		e.out = append(e.out, Action{Name: r.Action, Access: Access(r.Access), Inferred: r.Inferred, Escalates: r.Escalates})
 	}
 	a := &e.out[i]
+	if len(a.Resources) == 0 && len(resources) == 1 {
+		a.Resources = resources
+		return
+	}
 	for _, x := range resources {
 		if !slices.ContainsFunc(a.Resources, func(y Resource) bool { return x.ARN == y.ARN && x.Type == y.Type }) {
 			a.Resources = append(a.Resources, x)
@@ -81,7 +85,8 @@ func (e *evaluation) add(r *model.Rule, resources []Resource) {
 }
 
 func (e *evaluation) holds(conds []model.Cond, at any) (bool, error) {
-	for _, c := range conds {
+	for i := range conds {
+		c := &conds[i]
 		met, err := e.met(c, at)
 		if err != nil || met == c.Not {
 			return false, err
@@ -90,9 +95,10 @@ func (e *evaluation) holds(conds []model.Cond, at any) (bool, error) {
 	return true, nil
 }
 
-func (e *evaluation) met(c model.Cond, at any) (bool, error) {
+func (e *evaluation) met(c *model.Cond, at any) (bool, error) {
+	var few [4]any
 	for _, p := range c.Paths {
-		for _, v := range e.at(p, at) {
+		for _, v := range e.at(p, at, few[:0]) {
 			text, isText := v.(string)
 			if yes, isBool := v.(bool); isBool {
 				text, isText = strconv.FormatBool(yes), true
@@ -118,11 +124,12 @@ func badName(p model.Path, value string) error {
 	return refuse("resource-name", "the parameter "+strings.Join(p.Steps, ".")+" does not name a resource in a form that is known: "+printable(value))
 }
 
-func (e *evaluation) at(p model.Path, at any) []any {
+// at collects what stands at a path behind out.
+func (e *evaluation) at(p model.Path, at any, out []any) []any {
 	if p.Root {
 		at = e.root
 	}
-	return values(at, p.Steps, nil)
+	return values(at, p.Steps, out)
 }
 
 // values collects what stands at a path, through lists; nothing for what is
@@ -169,11 +176,15 @@ func sortedKeys(m map[string]any) []string {
 func (e *evaluation) resources(r *model.Rule, at any) ([]Resource, error) {
 	var whole, partial []Resource
 	var open []*arnType
-	var strange misfits
+	var (
+		fewSets [4]vars
+		few     [4]misfit
+		strange = misfits(few[:0])
+	)
 	for i := range r.On {
 		t := e.service.types[r.On[i].Type]
-		sets, err := e.bind(t, r.On[i].Bind, at)
-		strange.note(r.On[i], err, len(sets) > 0)
+		sets, err := e.bind(fewSets[:0], t, r.On[i].Bind, at)
+		strange = strange.note(&r.On[i], err, len(sets) > 0)
 		if err == nil && len(sets) == 0 && !r.On[i].Optional {
 			open = append(open, t)
 		}
@@ -219,20 +230,20 @@ type misfit struct {
 	err  error // nil once a type took the value
 }
 
-func (m *misfits) note(t model.Target, err error, taken bool) {
+func (m misfits) note(t *model.Target, err error, taken bool) misfits {
 	if err == nil && !taken {
-		return
+		return m
 	}
 	path := t.Bind[0].Path.Steps
-	for i := range *m {
-		if x := &(*m)[i]; slices.Equal(x.path, path) {
+	for i := range m {
+		if slices.Equal(m[i].path, path) {
 			if err == nil {
-				x.err = nil
+				m[i].err = nil
 			}
-			return
+			return m
 		}
 	}
-	*m = append(*m, misfit{path, err})
+	return append(m, misfit{path, err})
 }
 
 func (m misfits) err() error {
@@ -262,45 +273,59 @@ func anything(prefix string) Resource {
 }
 
 // bind gives the variable sets that a target's bindings find: none when the
-// input names nothing of the target, several when a list does.
-func (e *evaluation) bind(t *arnType, bindings []model.Binding, at any) ([]vars, error) {
-	var sets []vars
-	for _, b := range bindings {
-		found := e.at(b.Path, at)
+// input names nothing of the target, several when a list does. out is memory for
+// them.
+func (e *evaluation) bind(out []vars, t *arnType, bindings []model.Binding, at any) ([]vars, error) {
+	var few [4]any
+	sets := out[:0]
+	for i := range bindings {
+		b := &bindings[i]
+		found := e.at(b.Path, at, few[:0])
 		if len(found) == 0 && b.Else != "" {
-			found = []any{b.Else}
+			found = append(found, b.Else)
 		}
-		if len(found) == 0 {
+		switch {
+		case len(found) == 0:
 			continue
-		}
-		if len(sets) == 0 {
-			sets = []vars{e.scope}
-		}
-		if len(sets) > 1 && len(found) > 1 {
+		case len(sets) > 1 && len(found) > 1:
 			return nil, refuse("resource-name", "two lists name the parts of one resource")
+		case len(sets) == 0:
+			sets = append(sets, e.scope[:len(e.scope):len(e.scope)])
 		}
-		next := make([]vars, 0, len(found)*len(sets))
-		for _, set := range sets {
-			for _, v := range found {
-				more, err := e.vars(t, b, v)
-				if err != nil {
-					return nil, err
-				}
-				if before, _ := set.get(b.Var); b.Add {
-					more[0].value = before + more[0].value
-				}
-				next = append(next, set.with(more))
-			}
-		}
-		if sets = next; len(sets) > maxResources {
-			return nil, refuse("size", "the call names too many resources")
+		var err error
+		if sets, err = e.extend(sets, t, b, found); err != nil {
+			return nil, err
 		}
 	}
 	return sets, nil
 }
 
-// vars reads the variables of one value.
-func (e *evaluation) vars(t *arnType, b model.Binding, value any) (vars, error) {
+// extend adds the variables of each value to each set; of both there is but one
+// of one.
+func (e *evaluation) extend(sets []vars, t *arnType, b *model.Binding, found []any) ([]vars, error) {
+	base := sets[0]
+	for range len(found) - 1 {
+		sets = append(sets, base)
+	}
+	if len(sets) > maxResources {
+		return nil, refuse("size", "the call names too many resources")
+	}
+	for i := range sets {
+		set := sets[i]
+		more, err := e.vars(set, t, b, found[i%len(found)])
+		if err != nil {
+			return nil, err
+		}
+		if before, _ := set.get(b.Var); b.Add {
+			more[len(set)].value = before + more[len(set)].value
+		}
+		sets[i] = more[:len(more):len(more)]
+	}
+	return sets, nil
+}
+
+// vars reads the variables of one value and puts them behind those of set.
+func (e *evaluation) vars(set vars, t *arnType, b *model.Binding, value any) (vars, error) {
 	text, ok := value.(string)
 	if n, isInt := value.(int64); isInt {
 		text, ok = strconv.FormatInt(n, 10), true
@@ -318,20 +343,21 @@ func (e *evaluation) vars(t *arnType, b model.Binding, value any) (vars, error) 
 			part, _ := parts.get(b.Path.Part)
 			parts = vars{{b.Var, part}}
 		}
-		return parts, e.samePartition(parts)
+		return append(set, parts...), e.samePartition(parts)
 	case b.Raw:
-		return vars{{b.Var, text}}, nil
+		return append(set, variable{b.Var, text}), nil
 	case strings.HasPrefix(text, "arn:"):
-		return e.fromARN(t, b, text)
+		parts, err := e.fromARN(t, b, text)
+		return append(set, parts...), err
 	case b.Var == "" || !plainName(text, t, b.Var):
 		return nil, badName(b.Path, text)
 	}
-	return vars{{b.Var, text}}, nil
+	return append(set, variable{b.Var, text}), nil
 }
 
 // fromARN reads an ARN by the most specific pattern that fits it, which must
 // be the target's own or one that the target's extends.
-func (e *evaluation) fromARN(t *arnType, b model.Binding, arn string) (vars, error) {
+func (e *evaluation) fromARN(t *arnType, b *model.Binding, arn string) (vars, error) {
 	for _, other := range e.service.byLiterals {
 		vars, ok := other.parse(arn)
 		if !ok || other.Prefix != t.Prefix {
