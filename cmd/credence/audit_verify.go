@@ -6,7 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"path"
 	"slices"
 	"strings"
 	"time"
@@ -42,6 +44,7 @@ func newAuditVerify() *cobra.Command {
 with every anchored checkpoint, the begin and end of every call, time, and the
 recordings: each is as it was, or a body.shred says who erased it and when.
 Without arguments it checks the configured log against the configured anchors.
+A place of several logs, as audit.ship makes it, has each checked.
 
 Exit codes: 0 all is well; 1 tampered with; 2 incomplete or unanchored (what is
 there agrees, but not all that a proof needs is there); 3 used wrongly, or the
@@ -73,6 +76,9 @@ func auditVerify(c *cobra.Command, places []string, f verifyFlags) error {
 	base := audit.VerifyConfig{Key: f.key}
 	places, err := f.complete(c, places, &base)
 	if err != nil {
+		return badUse(c, err)
+	}
+	if places, err = logsIn(c.Context(), places); err != nil {
 		return badUse(c, err)
 	}
 	var reports []*audit.Report
@@ -138,6 +144,28 @@ func (f verifyFlags) complete(c *cobra.Command, places []string, v *audit.Verify
 		v.Anchors = append(v.Anchors, store)
 	}
 	return places, nil
+}
+
+// logsIn names the logs in a place that holds a folder for each, as audit.ship
+// makes it.
+func logsIn(ctx context.Context, places []string) ([]string, error) {
+	var list []string
+	for _, place := range places {
+		files, err := openPlace(ctx, place)
+		if err != nil {
+			return nil, err
+		}
+		inside, err := fs.Glob(files, "*/checkpoint")
+		_, alone := fs.Stat(files, "checkpoint")
+		if err != nil || alone == nil || len(inside) == 0 {
+			list = append(list, place)
+			continue
+		}
+		for _, name := range inside {
+			list = append(list, strings.TrimSuffix(place, "/")+"/"+path.Dir(name))
+		}
+	}
+	return list, nil
 }
 
 func verifyPlace(ctx context.Context, place string, v audit.VerifyConfig, progress io.Writer) (*audit.Report, error) {

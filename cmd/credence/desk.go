@@ -48,7 +48,7 @@ func openDesk(cfg *config.Config) (*desk, error) {
 	if err != nil {
 		return nil, err
 	}
-	remote, err := shipTo(cfg, nil)
+	remote, err := shipRecordings(cfg, nil)
 	if err != nil {
 		return nil, errors.Join(err, index.Close())
 	}

@@ -30,7 +30,7 @@ func (u *unit) openBodies() error {
 	if err != nil {
 		return err
 	}
-	remote, err := shipTo(u.cfg, u.base())
+	remote, err := shipRecordings(u.cfg, u.base())
 	if err != nil {
 		return err
 	}
@@ -42,17 +42,21 @@ func (u *unit) openBodies() error {
 	return err
 }
 
-// shipTo is the bucket that recordings are shipped to; nil when there is none.
-func shipTo(cfg *config.Config, base aws.CredentialsProvider) (bodies.Remote, error) {
-	to := cfg.Recording.Ship
-	if to == (config.Bucket{}) {
+// shipRecordings is the bucket that recordings are shipped to; nil when there is
+// none.
+func shipRecordings(cfg *config.Config, base aws.CredentialsProvider) (bodies.Remote, error) {
+	if cfg.Recording.Ship == (config.Bucket{}) {
 		return nil, nil
 	}
-	b, err := bucket.Open(context.Background(), bucket.Config{URL: to.S3, Region: to.Region, Endpoint: to.Endpoint, Profile: to.Profile, Base: base})
+	b, err := openBucket(cfg.Recording.Ship, base)
 	if err != nil {
 		return nil, fmt.Errorf("recording.ship: %w", err)
 	}
 	return b, nil
+}
+
+func openBucket(to config.Bucket, base aws.CredentialsProvider) (*bucket.Bucket, error) {
+	return bucket.Open(context.Background(), bucket.Config{URL: to.S3, Region: to.Region, Endpoint: to.Endpoint, Profile: to.Profile, Base: base})
 }
 
 func (u *unit) recipients() ([]age.Recipient, error) {

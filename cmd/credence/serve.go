@@ -91,6 +91,7 @@ func (u *unit) run(ctx context.Context, sockets string) error {
 	g.Go(func() error { return u.watchBodies(ctx) })
 	g.Go(func() error { return u.sweepBodies(ctx) })
 	g.Go(func() error { return u.shipBodies(ctx) })
+	g.Go(func() error { return u.shipLog(ctx) })
 	g.Go(func() error { return u.serveXDS(ctx, socket(sockets, "xds")) })
 	g.Go(func() error {
 		u.engine.Watch(ctx)

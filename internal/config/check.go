@@ -337,6 +337,11 @@ func (c *Config) checkAudit() error {
 		}
 		seen[a.File+a.S3] = true
 	}
+	if c.Audit.Ship != (Bucket{}) {
+		if err := c.Audit.Ship.check(); err != nil {
+			return fmt.Errorf("audit.ship: %w", err)
+		}
+	}
 	return nil
 }
 

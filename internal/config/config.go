@@ -142,6 +142,9 @@ type Audit struct {
 	Dir string `yaml:"dir" json:"dir,omitempty"`
 	// Anchors keep the log's checkpoints where this host can't change them.
 	Anchors []Anchor `yaml:"anchors" json:"anchors,omitempty"`
+	// Ship is a bucket that the log's published form is copied to in the
+	// background, each log under its epoch. Default: nowhere.
+	Ship Bucket `yaml:"ship" json:"ship,omitzero"`
 }
 
 // Anchor is one place that keeps checkpoints: a file system or a bucket.

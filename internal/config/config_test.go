@@ -97,6 +97,7 @@ func TestBadFiles(t *testing.T) {
 		"ship without reader": {"identity:", "recording: {ship: {s3: \"s3://bucket\", region: us-east-1}}\nidentity:", "recording.ship: nothing is recorded"},
 		"ship nowhere":        {"identity:", shipTo("b", "us-east-1"), `recording.ship: s3: "b" is not s3://bucket/prefix`},
 		"ship without region": {"identity:", shipTo("s3://bucket/p", ""), `recording.ship: s3://bucket/p: region: "" is not a region`},
+		"log ship nowhere":    {"identity:", "audit: {ship: {s3: here, region: us-east-1}}\nidentity:", `audit.ship: s3: "here" is not s3://bucket/prefix`},
 		"no reader":           {"identity:", "recording: {identity: none.txt}\nidentity:", "recording.identity: "},
 		"our own set":         {"identity:", "masking: {sets: [{name: pii}]}\nidentity:", `masking.sets: "pii" is credence's own set`},
 		"a rule of nothing":   {"identity:", "masking: {sets: [{name: crm, rules: [{action: drop}]}]}\nidentity:", "masking.sets crm, rule 1: want one of at, detect and pattern"},
