@@ -34,6 +34,7 @@ test: setup ## every test that needs Go and Python only
 test-sdks: setup $(NPM) ## the grid of every SDK: docs/sdks.md (fetches Node.js, a JDK and Maven; needs Rust)
 	bash test/sdks/tools.sh
 	PATH="$(abspath $(dir $(NPM))):$$PATH" $(GO) test -v -count=1 -timeout 30m -tags sdks ./test/sdks/...
+	PATH="$(abspath $(dir $(NPM))):$$PATH" $(GO) test -v -count=1 -timeout 30m -tags sdks -run Java ./test/masked
 
 check: $(STAMP) ## format, vet, staticcheck, generated code, layout
 	@test -z "$$(gofmt -l cmd extauthz extproc xds policies envoy examples test internal)" || { gofmt -l . ; echo "run: make format"; exit 1; }

@@ -32,6 +32,7 @@ func newMask() *cobra.Command {
 
 type maskFlags struct {
 	as, sets, resource, media, protocol string
+	rules                               []string
 }
 
 func newMaskTest() *cobra.Command {
@@ -41,16 +42,18 @@ func newMaskTest() *cobra.Command {
 		Short: "Mask a file as an operation's answer would be",
 		Long: `Mask a file ("-" reads the standard input) as the answer of an operation under
 the named sets would be masked: credence's own, and those of the configuration
-where there is one. The masked answer goes to the standard output, how often each
+where there is one; and under rules that are tried before they are configured. The masked answer goes to the standard output, how often each
 rule masked something to the standard error. What could not be masked, and would
 be withheld, ends with 1.`,
 		Example: `  credence mask test answer.json --as dynamodb:Query --sets secrets,pii
+  credence mask test answer.json --as dynamodb:Query --rules '**.ssn' --rules 'Items[].card=partial'
   credence mask test people.csv --as s3:GetObject --sets crm --type text/csv --resource arn:aws:s3:::crm/people.csv`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return maskTest(c, args[0], f) },
 	}
 	c.Flags().StringVar(&f.as, "as", "", "service:Operation whose answer it is")
 	c.Flags().StringVar(&f.sets, "sets", "secrets,pii", "sets of masks, as in @mask")
+	c.Flags().StringArrayVar(&f.rules, "rules", nil, "a rule's path, and =action if it is not redact; may be repeated")
 	c.Flags().StringVar(&f.resource, "resource", "", "ARN that the call is on, for rules that name one")
 	c.Flags().StringVar(&f.media, "type", "", "Content-Type of the answer (default: by its first bytes)")
 	c.Flags().StringVar(&f.protocol, "protocol", "", "AWS protocol, for names that differ by it: json-1.1, rest-json, rest-xml, query, ec2 (default: by its first bytes)")
@@ -78,6 +81,7 @@ func maskTest(c *cobra.Command, file string, f maskFlags) error {
 	if err != nil {
 		cfg = &config.Config{}
 	}
+	f.tried(cfg)
 	m, err := newMasks(cfg, catalog, secret.New("of this test alone, for tokens..."))
 	if err != nil {
 		return err
@@ -95,6 +99,20 @@ func maskTest(c *cobra.Command, file string, f maskFlags) error {
 		return err
 	}
 	return f.show(c, built, service, data)
+}
+
+// tried puts the rules of the command line into a set of their own.
+func (f *maskFlags) tried(cfg *config.Config) {
+	if len(f.rules) == 0 {
+		return
+	}
+	set := config.MaskSet{Name: "--rules"}
+	for _, r := range f.rules {
+		path, action, _ := strings.Cut(r, "=")
+		set.Rules = append(set.Rules, config.MaskRule{At: f.as + ":" + path, Action: action})
+	}
+	cfg.Masking.Sets = append(cfg.Masking.Sets, set)
+	f.sets += "," + set.Name
 }
 
 // complete guesses what was not said from the answer's first bytes.
