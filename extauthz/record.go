@@ -70,6 +70,7 @@ func (c *call) keepRequest() (*recorder.Recording, error) {
 	}
 	kept, err := c.cfg.Recorder.Request(recorder.Call{
 		Session: c.session.ID, ID: c.id, Service: c.aws.Service, Operation: c.aws.Operation, Protocol: string(c.aws.Protocol),
+		Days: c.decision.Retain,
 	}, &plain, plain.Target)
 	if err != nil {
 		return nil, err
@@ -108,7 +109,7 @@ func (c *call) grant(event string, class grant.Class) grant.Grant {
 		SignService: c.scope.Service, SignRegion: c.scope.Region, Authority: c.upstream.Authority,
 		PayloadHash: c.payload, BodySeen: c.body.Seen, BodyLength: length, Record: record, Chunks: c.grantChunks(),
 		Edits: c.edits, Origin: c.origin, PathPrefix: c.aws.PathPrefix,
-		Keep: c.keeps(), Account: c.role.Account, Masks: c.masks, Watch: c.watch,
+		Keep: c.keeps(), Retain: c.decision.Retain, Account: c.role.Account, Masks: c.masks, Watch: c.watch,
 	}
 }
 

@@ -44,7 +44,7 @@ func (k *keeping) durable(ctx context.Context) (*audit.Recording, error) {
 }
 
 func (x *exchange) call() recorder.Call {
-	return recorder.Call{Session: x.grant.Session, ID: x.grant.CallID, Service: x.grant.Service, Operation: x.grant.Operation, Protocol: x.grant.Protocol}
+	return recorder.Call{Session: x.grant.Session, ID: x.grant.CallID, Service: x.grant.Service, Operation: x.grant.Operation, Protocol: x.grant.Protocol, Days: x.grant.Retain}
 }
 
 // keepAnswer begins the recording of an answer, when the grant says so.

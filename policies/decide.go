@@ -62,6 +62,7 @@ type deciding struct {
 	narrow   Narrow
 	record   Record
 	duration time.Duration
+	retain   int
 	masking  masking
 	pairs    int
 }
@@ -179,6 +180,7 @@ func (d *deciding) allowed(diag cedar.Diagnostic, q question) {
 		if r.duration > 0 && (d.duration == 0 || r.duration < d.duration) {
 			d.duration = r.duration
 		}
+		d.retain = max(d.retain, r.retain)
 		byName = byName || slices.Contains(r.exact, q.action)
 		byLink = byLink || d.facts.Presigned <= r.presigned
 	}
@@ -256,7 +258,7 @@ func (d *deciding) decision() Decision {
 		return out
 	}
 	out.Allow = true
-	out.Narrow, out.Record, out.Duration = d.narrow, d.record, d.duration
+	out.Narrow, out.Record, out.Duration, out.Retain = d.narrow, d.record, d.duration, d.retain
 	out.Masks, out.Unmask = d.masking.masks(), d.masking.unmask
 	if d.facts.Approval != nil {
 		out.Narrow = NarrowExact

@@ -47,6 +47,8 @@
 //	@narrow("exact")        exact, container (default) or service
 //	@record("full")         full, with S3 objects too, or meta; else full where the
 //	                        gateway records, S3 objects by their lengths
+//	@retain("30d")          days that recordings are kept, 1d to 3650d; of several
+//	                        permits the longest; else recording.days
 //	@approval("group:corp|sre:2")
 //	                        the permit counts once 2 of the group have approved;
 //	                        no other permit lifts that

@@ -43,7 +43,7 @@ func (m *model) idle(r *rule, others []*rule) []string {
 
 // sameDuty reports whether the obligations of two rules are equal.
 func (r *rule) sameDuty(o *rule) bool {
-	return r.role == o.role && r.narrow == o.narrow && r.record == o.record && r.duration == o.duration && r.quorum == o.quorum && r.scope == o.scope &&
+	return r.role == o.role && r.narrow == o.narrow && r.record == o.record && r.duration == o.duration && r.retain == o.retain && r.quorum == o.quorum && r.scope == o.scope &&
 		slices.Equal(r.masks, o.masks) && slices.Equal(r.unmask, o.unmask) && slices.Equal(r.exact, o.exact)
 }
 

@@ -226,11 +226,11 @@ func TestDecide(t *testing.T) {
 
 func TestObligationsStrictestWins(t *testing.T) {
 	d := engine(t, `
-@id("wide") @narrow("service") @duration("2h") permit (principal, action in AWS::Action::"s3:*", resource);
-@id("tight") @narrow("exact") @record("full") @duration("20m") permit (principal, action == AWS::Action::"s3:GetObject", resource);
+@id("wide") @narrow("service") @duration("2h") @retain("30d") permit (principal, action in AWS::Action::"s3:*", resource);
+@id("tight") @narrow("exact") @record("full") @duration("20m") @retain("7d") permit (principal, action == AWS::Action::"s3:GetObject", resource);
 `).Decide(facts(get))
 	want := policies.Decision{
-		Allow: true, Reasons: []string{"tight", "wide"}, Narrow: policies.NarrowExact, Record: policies.RecordFull, Duration: 20 * time.Minute, Set: d.Set,
+		Allow: true, Reasons: []string{"tight", "wide"}, Narrow: policies.NarrowExact, Record: policies.RecordFull, Duration: 20 * time.Minute, Retain: 30, Set: d.Set,
 	}
 	if diff := cmp.Diff(want, d); diff != "" {
 		t.Error(diff)
@@ -239,7 +239,7 @@ func TestObligationsStrictestWins(t *testing.T) {
 
 func TestDefaultsOfObligations(t *testing.T) {
 	d := engine(t, `permit (principal, action in AWS::Action::"s3:*", resource);`).Decide(facts(get))
-	if d.Narrow != policies.NarrowContainer || d.Record != 0 || d.Duration != 0 || !slices.Equal(d.Reasons, []string{"p.cedar:1"}) {
+	if d.Narrow != policies.NarrowContainer || d.Record != 0 || d.Duration != 0 || d.Retain != 0 || !slices.Equal(d.Reasons, []string{"p.cedar:1"}) {
 		t.Errorf("%+v", d)
 	}
 }
@@ -363,6 +363,8 @@ func TestBadSets(t *testing.T) {
 		"presigned forbid":  {`@presigned("1h") forbid (principal, action, resource);`, `@presigned stands on a forbid`},
 		"presigned":         {`@presigned("200h") permit (principal, action, resource);`, `@presigned("200h") is not between`},
 		"no such presigned": {`@presigned("always") permit (principal, action, resource);`, `is not between`},
+		"retain no days":    {`@retain("1h") permit (principal, action, resource);`, `is not a number of days such as "30d"`},
+		"retain forever":    {`@retain("9999d") permit (principal, action, resource);`, `is not between "1d" and "3650d"`},
 		"no such duration":  {`@duration("soon") permit (principal, action, resource);`, `is not between`},
 		"an action of ours": {`permit (principal, action == Credence::Action::"OpenSesion", resource);`, `did you mean "OpenSession"?`},
 		"context":           {`permit (principal, action in AWS::Action::"s3:*", resource) when { context.sesion.age < 1 };`, `did you mean "session"?`},

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -38,6 +39,7 @@ type rule struct {
 	narrow   Narrow
 	record   Record
 	duration time.Duration
+	retain   int    // days, of @retain; 0 when it says nothing
 	quorum   Quorum // of @approval; Count 0 means none is needed
 	scope    Scope
 	advice   string
@@ -183,7 +185,7 @@ func named(scope ast.IsActionScopeNode) []types.EntityUID {
 }
 
 // annotations are the names that mean something.
-var annotations = []string{"id", "role", "duration", "narrow", "record", "approval", "approval_scope", "presigned", "advice", "mask", "unmask"}
+var annotations = []string{"id", "role", "duration", "narrow", "record", "retain", "approval", "approval_scope", "presigned", "advice", "mask", "unmask"}
 
 func (r *rule) annotate(list cedar.Annotations, m *model) error {
 	for name, v := range list {
@@ -223,6 +225,8 @@ func (r *rule) apply(name, value string, m *model) error {
 		return r.applyDuration(value)
 	case "presigned":
 		return r.applyPresigned(value)
+	case "retain":
+		return r.applyRetain(value)
 	case "approval":
 		return r.applyApproval(value)
 	case "approval_scope":
@@ -241,6 +245,21 @@ func (r *rule) applyDuration(value string) error {
 		return fmt.Errorf(`@duration(%q) is not between "15m" and "12h"`, value)
 	}
 	r.duration = d
+	return nil
+}
+
+// retainForm is a number of days.
+var retainForm = regexp.MustCompile(`^([1-9][0-9]{0,3})d$`)
+
+func (r *rule) applyRetain(value string) error {
+	const most = 3650 // ten years, as recording.days
+	m := retainForm.FindStringSubmatch(value)
+	if m == nil {
+		return fmt.Errorf(`@retain(%q) is not a number of days such as "30d"`, value)
+	}
+	if r.retain, _ = strconv.Atoi(m[1]); r.retain > most { // four digits are a number
+		return fmt.Errorf(`@retain(%q) is not between "1d" and "%dd"`, value, most)
+	}
 	return nil
 }
 

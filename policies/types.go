@@ -85,6 +85,7 @@ type Decision struct {
 	Record   Record
 	Advice   string        // @advice of the denying or missing policy, for the agent
 	Duration time.Duration // @duration: longest session or credential; 0 when unset
+	Retain   int           // @retain: days that recordings are kept; 0 when unset
 	Masks    []string      // sets of @mask that hold, sorted; ["none"] takes away even what is on otherwise
 	Unmask   []Unmask      // of @unmask, for this call
 	Set      string        // SHA-256 of the policy set that decided

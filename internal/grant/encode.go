@@ -6,7 +6,7 @@ import (
 )
 
 // version is the first byte of an encoded grant.
-const version = 3
+const version = 4
 
 // append encodes g: version, then each field in the order of the type. Text is
 // its length as a uvarint and its bytes; numbers are varints.
@@ -20,6 +20,7 @@ func (g *Grant) append(b []byte) []byte {
 	b = binary.AppendVarint(b, g.Expires.UnixMilli())
 	b = binary.AppendVarint(b, g.BodyLength)
 	b = binary.AppendVarint(b, g.Chunks.Length)
+	b = binary.AppendVarint(b, int64(g.Retain))
 	if g.BodySeen {
 		return append(b, 1)
 	}
@@ -51,6 +52,7 @@ func decode(in string) (Grant, error) {
 	g.Expires = time.UnixMilli(d.varint()).UTC()
 	g.BodyLength = d.varint()
 	g.Chunks.Length = d.varint()
+	g.Retain = int(d.varint())
 	seen := d.byte()
 	g.BodySeen = seen == 1
 	if d.failed || d.rest != "" || seen > 1 {

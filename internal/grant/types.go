@@ -34,6 +34,7 @@ type Grant struct {
 	BodyLength  int64  // declared content-length; -1 when chunked
 	Record      string // "meta" or "full"
 	Keep        string // what the exchange records beside the log: "q" the request's body, "r" the answer, "qr" both
+	Retain      int    // days that what is recorded is kept; 0 as the gateway does by itself
 	Account     string // of the role: the scope of tokens in the answer
 	Masks       string // masks.Plan of the answer; "" leaves it alone
 	Watch       string // masks.Watch of the request's body; "" leaves it alone

@@ -40,6 +40,7 @@ type Call struct {
 	Service   string // as in the signature's scope: "s3"
 	Operation string // "GetObject"
 	Protocol  string // awsapi.Protocol
+	Days      int    // retention; 0 means the Recorder's
 }
 
 // Request begins the recording of a request.
@@ -80,7 +81,11 @@ func (r *Recorder) begin(c Call, d bodies.Direction, head bodies.Head, headers w
 		}
 		head.Headers = append(head.Headers, [2]string{h.Name, value})
 	}
-	kept, err := r.Begin(bodies.Message{Session: c.Session, Call: c.ID, Direction: d, Head: head, Limit: r.Limit, Days: r.Days})
+	days := c.Days
+	if days == 0 {
+		days = r.Days
+	}
+	kept, err := r.Begin(bodies.Message{Session: c.Session, Call: c.ID, Direction: d, Head: head, Limit: r.Limit, Days: days})
 	if err != nil {
 		return nil, err
 	}
