@@ -30,6 +30,9 @@ func EncodeError(s Shape, e Error) wire.Response {
 	switch s.Protocol {
 	case RESTXML:
 		media, r.Body = "application/xml", restXMLError(s, e)
+		if s.Service == "" {
+			add("x-amzn-errortype", e.Code) // for a client of a REST-JSON service, should it be one
+		}
 	case Query:
 		media, r.Body = "text/xml", queryError(e)
 	case EC2:
@@ -136,7 +139,8 @@ func cborError(e Error) []byte {
 
 // GuessShape tells the shape of errors for a request that was not, or can't
 // be, identified: by its protocol marker, else by the service that it claims
-// to be signed for. It decides nothing but how a refusal reads.
+// to be signed for, else by its path: without any of these S3 is who would be
+// asked. It decides nothing but how a refusal reads.
 func GuessShape(r *wire.Request) Shape {
 	s := Shape{Protocol: RESTJSON, Service: claimedService(r), NoBody: r.Method == "HEAD"}
 	media := strings.ToLower(r.Headers.Value("content-type"))
@@ -155,8 +159,29 @@ func GuessShape(r *wire.Request) Shape {
 		if s.Service == "ec2" {
 			s.Protocol = EC2
 		}
+	case s.Service == "" && !strings.Contains(media, "json") && bucketPath(r.Path()):
+		s.Protocol = RESTXML
 	}
 	return s
+}
+
+// bucketPath reports whether a path could name a bucket, or is S3's list of
+// them: it does not begin with a version, such as /2015-03-31 or /v1, as the
+// paths of REST-JSON services do ("General purpose bucket naming rules").
+func bucketPath(path string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	if first == "" {
+		return true
+	}
+	if len(first) < 3 || len(first) > 63 || strings.Trim(first, "0123456789-") == "" {
+		return false
+	}
+	for i := range len(first) {
+		if c := first[i]; c != '-' && c != '.' && (c < '0' || c > '9') && (c < 'a' || c > 'z') {
+			return false
+		}
+	}
+	return true
 }
 
 // isRESTXML holds the signing names of the services that answer in REST-XML.

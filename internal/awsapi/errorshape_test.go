@@ -7,7 +7,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/credence-gateway/credence/internal/awsapi"
-	"github.com/credence-gateway/credence/internal/wire"
 )
 
 // TestEncodeError holds every shape to the bytes that the SDKs were seen to
@@ -86,7 +85,13 @@ func TestGuessShape(t *testing.T) {
 		{form("ec2", "DescribeInstances").with(auth("ec2")), awsapi.Shape{Protocol: awsapi.EC2, Service: "ec2"}},
 		{rest("lambda", "GET", "/2015-03-31/functions", "", auth("lambda")), awsapi.Shape{Protocol: awsapi.RESTJSON, Service: "lambda"}},
 		{rest("cloudwatch", "POST", "/service/a/operation/b", "", "smithy-protocol: rpc-v2-cbor", auth("monitoring")), awsapi.Shape{Protocol: awsapi.CBOR, Service: "monitoring"}},
-		{req{Request: wire.Request{Method: "POST", Target: "/"}}, awsapi.Shape{Protocol: awsapi.RESTJSON}},
+		{s3("GET", "/"), awsapi.Shape{Protocol: awsapi.RESTXML}},
+		{s3("PUT", "/bucket/a/key", "content-type: text/plain"), awsapi.Shape{Protocol: awsapi.RESTXML}},
+		{s3("HEAD", "/my.bucket-1"), awsapi.Shape{Protocol: awsapi.RESTXML, NoBody: true}},
+		{s3("GET", "/v1/things"), awsapi.Shape{Protocol: awsapi.RESTJSON}},
+		{s3("GET", "/2015-03-31/functions"), awsapi.Shape{Protocol: awsapi.RESTJSON}},
+		{s3("GET", "/Prod/stages"), awsapi.Shape{Protocol: awsapi.RESTJSON}},
+		{s3("POST", "/model/x/invoke", "content-type: application/json"), awsapi.Shape{Protocol: awsapi.RESTJSON}},
 	} {
 		if diff := cmp.Diff(test.want, awsapi.GuessShape(&test.req.Request)); diff != "" {
 			t.Errorf("%s %s (-want +got):\n%s", test.req.Method, test.req.Target, diff)

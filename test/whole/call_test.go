@@ -52,6 +52,18 @@ func TestDeniedCall(t *testing.T) {
 	}
 }
 
+// An SDK that does not sign is told so in words that it reads.
+func TestUnsignedCall(t *testing.T) {
+	u, _ := up(t)
+	before := u.Upstream.Received()
+	if got := boto3("unsigned")(t, u); got.Code != "MissingAuthenticationToken" || got.Status != 403 || got.Attempts != 1 {
+		t.Errorf("the agent was told %+v", got)
+	}
+	if now := u.Upstream.Received(); now != before {
+		t.Errorf("%d bytes reached the upstream", now-before)
+	}
+}
+
 // sdkError is an SDK's own reading of an error.
 type sdkError struct {
 	Code     string

@@ -5,13 +5,17 @@ import logging
 import sys
 
 import boto3
+import botocore
 import botocore.exceptions
 
 log = io.StringIO()
 logging.getLogger("botocore.awsrequest").addHandler(logging.StreamHandler(log))
 logging.getLogger("botocore.awsrequest").setLevel(logging.DEBUG)
 
-s3 = boto3.client("s3", config=boto3.session.Config(s3={"addressing_style": "path"}))
+config = boto3.session.Config(s3={"addressing_style": "path"})
+if sys.argv[1] == "unsigned":
+    config = config.merge(boto3.session.Config(signature_version=botocore.UNSIGNED))
+s3 = boto3.client("s3", config=config)
 attempts = []
 s3.meta.events.register("before-send.s3", lambda request, **_: attempts.append(request))
 
@@ -23,6 +27,7 @@ def expect(request, **_):
 body = io.BytesIO(b"x" * 200_000)
 calls = {
     "forbidden": lambda: s3.get_object(Bucket="payroll", Key="a"),
+    "unsigned": lambda: s3.get_object(Bucket="reports", Key="a"),
     "unpermitted": lambda: s3.delete_object(Bucket="reports", Key="a"),
     "put_object": lambda: s3.put_object(Bucket="reports", Key="a", Body=body),
     "put_object_recorded": lambda: s3.put_object(Bucket="recorded", Key="a", Body=body),
