@@ -113,11 +113,11 @@ type RoleInfo struct {
 }
 
 // ErrConfig is returned by New for a Config with a function missing.
-var ErrConfig = errors.New("extauthz: Open, Catalog, Role, Upstream, Decide, Confirm, Append and Give must be set")
+var ErrConfig = errors.New("extauthz: Open, Catalog, Role, Upstream, Decide, Confirm, Append and Give must be set, and Tokens with Masks")
 
 func (c *Config) fill() error {
 	if c.Open == nil || c.Catalog == nil || c.Role == nil || c.Upstream == nil || c.Decide == nil ||
-		c.Confirm == nil || c.Append == nil || c.Give == nil {
+		c.Confirm == nil || c.Append == nil || c.Give == nil || c.Masks != nil && c.Tokens == nil {
 		return ErrConfig
 	}
 	if c.Fault == nil {

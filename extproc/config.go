@@ -97,10 +97,10 @@ type Config struct {
 }
 
 // ErrConfig is returned by New for a Config with a function missing.
-var ErrConfig = errors.New("extproc: Redeem, Credentials, Secret, Signer and Append must be set")
+var ErrConfig = errors.New("extproc: Redeem, Credentials, Secret, Signer and Append must be set, and Tokens with Masks")
 
 func (c *Config) fill() error {
-	if c.Redeem == nil || c.Credentials == nil || c.Secret == nil || c.Signer == nil || c.Append == nil {
+	if c.Redeem == nil || c.Credentials == nil || c.Secret == nil || c.Signer == nil || c.Append == nil || c.Masks != nil && c.Tokens == nil {
 		return ErrConfig
 	}
 	if c.Live == nil {
