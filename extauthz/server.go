@@ -2,9 +2,12 @@ package extauthz
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io"
 	"runtime/debug"
 
+	logv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
 	"google.golang.org/grpc"
 
@@ -15,20 +18,28 @@ import (
 )
 
 // Server is Envoy's Authorization service in front of a Gate. It answers every
-// check; an error of gRPC's never decides.
+// check; an error of gRPC's never decides. What Envoy refuses by itself never
+// becomes a check: of that its access log tells, and the Gate counts it.
 type Server struct {
 	authv3.UnsafeAuthorizationServer
+	logv3.UnsafeAccessLogServiceServer
 	gate *Gate
 }
 
-var _ authv3.AuthorizationServer = (*Server)(nil)
+var (
+	_ authv3.AuthorizationServer   = (*Server)(nil)
+	_ logv3.AccessLogServiceServer = (*Server)(nil)
+)
 
 // NewServer returns the service of a gate.
 func NewServer(g *Gate) *Server { return &Server{gate: g} }
 
-// Register adds the service to a gRPC server, which must accept messages larger
-// than the largest body that Envoy buffers.
-func (s *Server) Register(r grpc.ServiceRegistrar) { authv3.RegisterAuthorizationServer(r, s) }
+// Register adds both services to a gRPC server, which must accept messages
+// larger than the largest body that Envoy buffers.
+func (s *Server) Register(r grpc.ServiceRegistrar) {
+	authv3.RegisterAuthorizationServer(r, s)
+	logv3.RegisterAccessLogServiceServer(r, s)
+}
 
 // Check answers one check. A panic is a refusal.
 func (s *Server) Check(ctx context.Context, in *authv3.CheckRequest) (out *authv3.CheckResponse, err error) {
@@ -47,6 +58,25 @@ func (s *Server) Check(ctx context.Context, in *authv3.CheckRequest) (out *authv
 		return envoymsg.Deny(a.Refusal), nil
 	}
 	return envoymsg.Allow(a.Destination, a.Grant), nil
+}
+
+// StreamAccessLogs counts Envoy's own refusals, by the rule "envoy-" and Envoy's
+// name for the reason, until Envoy ends the stream. Envoy keeps what it can't
+// send for a while, not for ever: while the services are away the count may
+// fall behind what was refused.
+func (s *Server) StreamAccessLogs(stream grpc.ClientStreamingServer[logv3.StreamAccessLogsMessage, logv3.StreamAccessLogsResponse]) error {
+	for {
+		m, err := stream.Recv()
+		if errors.Is(err, io.EOF) {
+			return stream.SendAndClose(&logv3.StreamAccessLogsResponse{})
+		}
+		if err != nil {
+			return err
+		}
+		for _, r := range envoymsg.Replies(m) {
+			s.gate.Stranger(r.Peer, "envoy-"+r.Why)
+		}
+	}
 }
 
 // reject refuses a request that never became a call.

@@ -2,20 +2,27 @@ package extauthz_test
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"net"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
+	datav3 "github.com/envoyproxy/go-control-plane/envoy/data/accesslog/v3"
+	logv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
 	authv3 "github.com/envoyproxy/go-control-plane/envoy/service/auth/v3"
+	"github.com/google/go-cmp/cmp"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials/insecure"
 
 	"github.com/credence-gateway/credence/extauthz"
+	"github.com/credence-gateway/credence/internal/audit"
 	"github.com/credence-gateway/credence/internal/awsapi"
 	"github.com/credence-gateway/credence/internal/envoymsg"
+	"github.com/credence-gateway/credence/internal/masks"
 	"github.com/credence-gateway/credence/internal/wire"
 	"github.com/credence-gateway/credence/policies"
 )
@@ -46,6 +53,11 @@ func check(r *wire.Request, body awsapi.Body) *authv3.CheckRequest {
 // serve runs the service on a Unix socket, as Envoy reaches it.
 func serve(t testing.TB, g *extauthz.Gate) authv3.AuthorizationClient {
 	t.Helper()
+	return authv3.NewAuthorizationClient(dial(t, g))
+}
+
+func dial(t testing.TB, g *extauthz.Gate) *grpc.ClientConn {
+	t.Helper()
 	path := filepath.Join(t.TempDir(), "authz.sock")
 	l, err := net.Listen("unix", path)
 	if err != nil {
@@ -60,7 +72,7 @@ func serve(t testing.TB, g *extauthz.Gate) authv3.AuthorizationClient {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = conn.Close() })
-	return authv3.NewAuthorizationClient(conn)
+	return conn
 }
 
 func TestServer(t *testing.T) {
@@ -114,5 +126,63 @@ func TestServerPanic(t *testing.T) {
 	}
 	if strings.Contains(got.GetDeniedResponse().GetBody(), "bug") || len(u.faults) == 0 || !strings.Contains(u.faults[0].Error(), "bug") {
 		t.Errorf("%s, %v", got.GetDeniedResponse().GetBody(), u.faults)
+	}
+}
+
+// TestServerCountsWhatEnvoyRefuses: what Envoy answered before any check is in
+// the record; what ends a call that was checked is not there twice.
+func TestServerCountsWhatEnvoyRefuses(t *testing.T) {
+	u := newUnit(t, nil)
+	stream, err := logv3.NewAccessLogServiceClient(dial(t, u.gate)).StreamAccessLogs(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry := func(route, details, peer string) *datav3.HTTPAccessLogEntry {
+		return &datav3.HTTPAccessLogEntry{
+			CommonProperties: &datav3.AccessLogCommon{RouteName: route, DownstreamDirectRemoteAddress: &corev3.Address{Address: &corev3.Address_SocketAddress{
+				SocketAddress: &corev3.SocketAddress{Address: peer},
+			}}},
+			Response: &datav3.HTTPResponseProperties{ResponseCodeDetails: details},
+		}
+	}
+	for range 2 {
+		if err := stream.Send(&logv3.StreamAccessLogsMessage{LogEntries: &logv3.StreamAccessLogsMessage_HttpLogs{
+			HttpLogs: &logv3.StreamAccessLogsMessage_HTTPAccessLogEntries{LogEntry: []*datav3.HTTPAccessLogEntry{
+				entry("large", "request_payload_too_large", "198.51.100.7"), entry("s3.none", "upstream_reset{x}", "198.51.100.7"),
+			}},
+		}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := stream.CloseAndRecv(); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.gate.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, l := range u.leaves() {
+		if l.Type == string(audit.RefusedSummary) {
+			got = append(got, fmt.Sprint(l.Rule, " ", l.Peer, " ", l.Count))
+		}
+	}
+	if diff := cmp.Diff([]string{"envoy-request_payload_too_large 198.51.100.0/24 2"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// TestConfig: a gate that would lack something does not start.
+func TestConfig(t *testing.T) {
+	u := newUnit(t, nil)
+	for name, edit := range map[string]func(*extauthz.Config){
+		"no Open":              func(c *extauthz.Config) { c.Open = nil },
+		"no Append":            func(c *extauthz.Config) { c.Append = nil },
+		"Masks without Tokens": func(c *extauthz.Config) { c.Masks = &masks.Masks{} },
+	} {
+		c := u.cfg
+		edit(&c)
+		if g, err := extauthz.New(c); !errors.Is(err, extauthz.ErrConfig) {
+			t.Errorf("%s: %v, %v", name, g, err)
+		}
 	}
 }

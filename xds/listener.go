@@ -75,6 +75,7 @@ func manager(c Config) *hcmv3.HttpConnectionManager {
 		RequestHeadersTimeout: seconds(headersTimeout),
 		Proxy_100Continue:     false, // true stalls clients that expect 100 where ext_authz buffers
 		LocalReplyConfig:      localReplies(),
+		AccessLog:             refusalLog(),
 	}
 }
 

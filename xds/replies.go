@@ -95,12 +95,7 @@ func mapper(f failure, s shape) *hcmv3.ResponseMapper {
 func when(f failure, header *routev3.HeaderMatcher) *accesslogv3.AccessLogFilter {
 	expression := fmt.Sprintf("(%s) && (!has(response.code_details) || !(response.code_details.startsWith('ext_authz_denied') || response.code_details.startsWith('%s')))",
 		f.when, envoymsg.ImmediateDetails)
-	cel := &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ExtensionFilter{
-		ExtensionFilter: &accesslogv3.ExtensionFilter{
-			Name:       "envoy.access_loggers.extension_filters.cel",
-			ConfigType: &accesslogv3.ExtensionFilter_TypedConfig{TypedConfig: typed(&celv3.ExpressionFilter{Expression: expression})},
-		},
-	}}
+	cel := celFilter(expression)
 	if header == nil {
 		return cel
 	}
@@ -109,6 +104,15 @@ func when(f failure, header *routev3.HeaderMatcher) *accesslogv3.AccessLogFilter
 			{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{Header: header}}},
 			cel,
 		}},
+	}}
+}
+
+func celFilter(expression string) *accesslogv3.AccessLogFilter {
+	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_ExtensionFilter{
+		ExtensionFilter: &accesslogv3.ExtensionFilter{
+			Name:       "envoy.access_loggers.extension_filters.cel",
+			ConfigType: &accesslogv3.ExtensionFilter_TypedConfig{TypedConfig: typed(&celv3.ExpressionFilter{Expression: expression})},
+		},
 	}}
 }
 
