@@ -51,6 +51,15 @@ func (c *Call) ReadSome(n int64) bool {
 	return c.kept.Length >= n || c.kept.Whole
 }
 
+// Mismatch reports whether the body, which has been read, is another than the
+// digest in x-amz-content-sha256 says. S3 stores nothing then.
+func (c *Call) Mismatch() bool {
+	digest := c.Request.Headers.Value("x-amz-content-sha256")
+	c.server.mu.Lock()
+	defer c.server.mu.Unlock()
+	return len(digest) == 64 && c.over && c.kept.SHA256 != digest
+}
+
 // chunks verifies the body as it comes.
 func (c *Call) chunks(keys map[string]sigv4.Credentials) {
 	_, credential, _ := strings.Cut(c.Headers.Value("authorization"), "Credential=")

@@ -1,0 +1,242 @@
+package attacks_test
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/test/awsfake"
+	"github.com/credence-gateway/credence/test/gateway"
+)
+
+func TestMain(m *testing.M) { gateway.Main(m) }
+
+// policy permits what every attack starts from; the attacks are refused for
+// what they are, not for what they ask.
+const policy = gateway.MayLogin + `
+@record("meta")
+permit (principal, action in [AWS::Action::"s3:GetObject", AWS::Action::"s3:PutObject", AWS::Action::"s3:DeleteObject"], resource is S3::Object) when { resource.bucket == "reports" };
+@record("meta")
+permit (principal, action in [AWS::Action::"s3:ListBucket", AWS::Action::"s3:PutBucketPolicy"], resource is S3::Bucket) when { resource.bucket == "reports" };
+@presigned("24h") @record("meta")
+permit (principal, action in [AWS::Action::"s3:GetObject", AWS::Action::"s3:PutObject"], resource is S3::Object) when { resource.bucket == "links" };
+@record("meta")
+permit (principal, action in [AWS::Action::"dynamodb:GetItem", AWS::Action::"dynamodb:PutItem"], resource is Dynamodb::Table) when { resource.tableName == "orders" };
+`
+
+// amazon answers as gateway.Amazon, and as S3 does where a body is not the one
+// that was signed.
+func amazon(c *awsfake.Call) {
+	if c.ReadBody() && c.Mismatch() {
+		c.Reply(400, "<Error><Code>XAmzContentSHA256Mismatch</Code></Error>", "content-type: application/xml")
+		return
+	}
+	gateway.Amazon(c)
+}
+
+// target is the one gateway that all attacks are on.
+var target = sync.OnceValue(func() *gateway.Unit {
+	u, _ := gateway.Up(gateway.Shared(), gateway.Config{Policy: policy, Answer: amazon})
+	return u
+})
+
+// login opens a session for one test, so that no test's refusals are cut by
+// another's.
+func login(t *testing.T) aws.Credentials {
+	t.Helper()
+	keys, err := target().Open("attacker-" + strings.ReplaceAll(t.Name(), "/", "-"))
+	check(t, err)
+	return keys
+}
+
+// base is a request that is permitted as it is.
+type base func(aws.Credentials) *request
+
+func s3(method, path, body string) base {
+	return func(keys aws.Credentials) *request {
+		return &request{
+			method: method, target: path, host: target().Address, body: body,
+			keys: keys, region: "us-east-1", service: "s3", date: time.Now().UTC().Format(dateForm),
+		}
+	}
+}
+
+func get() base { return s3(http.MethodGet, "/reports/key", "") }
+func put() base { return s3(http.MethodPut, "/reports/key", "hello") }
+
+// link is a presigned request.
+func link(method, path, body string) base {
+	return func(keys aws.Credentials) *request {
+		q := s3(method, path, body)(keys)
+		q.expires = "300"
+		return q
+	}
+}
+
+func getLink() base { return link(http.MethodGet, "/links/key", "") }
+
+// item is a call of DynamoDB's.
+func item() base {
+	return func(keys aws.Credentials) *request {
+		q := s3(http.MethodPost, "/", `{"TableName":"orders","Key":{"id":{"S":"1"}}}`)(keys)
+		q.service = "dynamodb"
+		q.add("x-amz-target", "DynamoDB_20120810.GetItem")
+		q.add("content-type", "application/x-amz-json-1.0")
+		return q
+	}
+}
+
+// edit changes a request.
+type edit func(*request)
+
+// attack is one way to break a permitted request, and what becomes of it.
+type attack struct {
+	name   string
+	from   base
+	before edit // what is signed
+	after  edit // what is sent
+	status int
+	code   string
+	rule   string // by which the record has it
+	proven bool   // the attacker's session was proven, so the refusal has a leaf of its own
+}
+
+// refused runs attacks one after another, while nothing else reaches the
+// upstream: each is told what it should be, and no byte of it is forwarded.
+// Then, beside the other tests, it finds each in the record.
+func refused(t *testing.T, attacks ...attack) {
+	t.Helper()
+	keys := login(t)
+	leaves := map[string]attack{}
+	rules := map[string]bool{}
+	for _, a := range attacks {
+		t.Run(a.name, func(t *testing.T) {
+			q := a.from(keys)
+			if a.before != nil {
+				a.before(q)
+			}
+			q.sign()
+			if a.after != nil {
+				a.after(q)
+			}
+			before := target().Upstream.Received()
+			got := q.send(t, target().Address)
+			if got.status != a.status || got.code != a.code {
+				t.Errorf("told %d %s, want %d %s: %s", got.status, got.code, a.status, a.code, got.body)
+			}
+			if now := target().Upstream.Received(); now != before {
+				t.Errorf("%d bytes reached the upstream", now-before)
+			}
+			if a.proven {
+				leaves[got.id] = a
+			} else {
+				strangers.add(a.rule)
+				rules[a.rule] = true
+			}
+		})
+	}
+	t.Parallel() // the log tells of strangers every 10 s: all tests wait for that together
+	recorded(t, leaves, rules)
+}
+
+// recorded finds refusals in the log: by their request id, or in the counts of
+// strangers, each exactly once.
+func recorded(t *testing.T, leaves map[string]attack, rules map[string]bool) {
+	t.Helper()
+	eventually(t, func() error {
+		list := target().Leaves()
+		for id, a := range leaves {
+			i := slices.IndexFunc(list, func(l gateway.Leaf) bool { return l.Call == id && l.Type == string(audit.Deny) })
+			if i < 0 || list[i].Rule != a.rule || list[i].Error != a.code {
+				return fmt.Errorf("%s: the record of %s has not the rule %s: %+v", a.name, id, a.rule, list[max(i, 0)])
+			}
+		}
+		for rule := range rules {
+			got, want := summary(list)[rule], strangers.count(rule)
+			if rule == "unsigned" && got == want+1 { // by which up has found out that Envoy answers
+				got--
+			}
+			if got != want {
+				return fmt.Errorf("strangers were refused %d times by %s, and the record says %d of %v", want, rule, got, summary(list))
+			}
+		}
+		return nil
+	})
+}
+
+// eventually tries for as long as the log may take to tell of strangers.
+func eventually(t *testing.T, try func() error) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+		err := try()
+		if err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			t.Fatal(err)
+		}
+	}
+}
+
+// summary is how often strangers on this machine were refused, by rule.
+func summary(list []gateway.Leaf) map[string]int64 {
+	counts := map[string]int64{}
+	for _, l := range list {
+		if l.Type == string(audit.RefusedSummary) && l.Peer == "127.0.0.0/24" {
+			counts[l.Rule] += l.Count
+		}
+	}
+	return counts
+}
+
+// strangers are the refusals, by rule, that all tests of this run have met
+// without a proven session.
+var strangers tally
+
+type tally struct {
+	mu    sync.Mutex
+	rules map[string]int64
+}
+
+func (c *tally) add(rule string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.rules == nil {
+		c.rules = map[string]int64{}
+	}
+	c.rules[rule]++
+}
+
+func (c *tally) count(rule string) int64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.rules[rule]
+}
+
+// What the attacks start from is permitted, forwarded and signed by the gateway.
+func TestBasesArePermitted(t *testing.T) {
+	keys := login(t)
+	for name, from := range map[string]base{
+		"get": get(), "put": put(), "link": getLink(), "item": item(), "list": s3("GET", "/reports?list-type=2&prefix=a%2Fb", ""),
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := len(target().Upstream.Requests())
+			q := from(keys)
+			q.sign()
+			if got := q.send(t, target().Address); got.status != 200 {
+				t.Fatalf("%d %s", got.status, got.body)
+			}
+			list := target().Upstream.Requests()[n:]
+			if last := list[len(list)-1]; last.Signature != nil || !last.Whole || last.Method != q.method {
+				t.Errorf("the upstream got %+v", last)
+			}
+		})
+	}
+}
