@@ -25,6 +25,8 @@ const policy = gateway.MayLogin + `
 permit (principal, action in [AWS::Action::"s3:GetObject", AWS::Action::"s3:PutObject", AWS::Action::"s3:DeleteObject"], resource is S3::Object) when { resource.bucket == "reports" };
 @record("meta")
 permit (principal, action in [AWS::Action::"s3:ListBucket", AWS::Action::"s3:PutBucketPolicy"], resource is S3::Bucket) when { resource.bucket == "reports" };
+@record("full")
+permit (principal, action in [AWS::Action::"s3:PutObject"], resource is S3::Object) when { resource.bucket == "recorded" };
 @presigned("24h") @record("meta")
 permit (principal, action in [AWS::Action::"s3:GetObject", AWS::Action::"s3:PutObject"], resource is S3::Object) when { resource.bucket == "links" };
 @record("meta")
