@@ -31,7 +31,9 @@ type sender interface {
 	// body releases body; end ends the message. The data is on its way when it
 	// returns, and must never change.
 	body(d direction, data []byte, end bool) error
-	trailers(d direction) error
+	// trailers releases trailers; of a request's, those of the names to drop are
+	// left out.
+	trailers(d direction, drop []string) error
 	// immediate ends the exchange: r is the agent's answer or, when one has
 	// begun, both sides are reset.
 	immediate(r wire.Response) error
@@ -192,8 +194,9 @@ func (x *exchange) release(d direction, f *flow, end bool) error {
 	return nil
 }
 
-// requestTrailers ends a request body.
-func (x *exchange) requestTrailers() error {
+// requestTrailers ends a request body. The trailers themselves, which nothing
+// signs and no service reads, stay here.
+func (x *exchange) requestTrailers(names []string) error {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	switch {
@@ -210,7 +213,7 @@ func (x *exchange) requestTrailers() error {
 			return err
 		}
 	}
-	return x.to.trailers(toUpstream)
+	return x.to.trailers(toUpstream, names)
 }
 
 // responseHead releases the response's headers, after call.end when the rest
@@ -331,7 +334,7 @@ func (x *exchange) responseTrailers() error {
 	case over:
 		return nil
 	case passing, answered:
-		return x.to.trailers(toAgent)
+		return x.to.trailers(toAgent, nil)
 	case answering:
 		if x.masking != nil { // they pass by no mask
 			return x.refuse(mask.ErrFormat)
@@ -346,7 +349,7 @@ func (x *exchange) responseTrailers() error {
 		if err := x.releaseAnswer(false); err != nil {
 			return err
 		}
-		return x.to.trailers(toAgent)
+		return x.to.trailers(toAgent, nil)
 	})
 }
 

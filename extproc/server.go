@@ -121,7 +121,7 @@ func dispatch(x *exchange, m *extprocv3.ProcessingRequest) error {
 	case *extprocv3.ProcessingRequest_ResponseBody:
 		return x.responseBody(v.ResponseBody.Body, v.ResponseBody.EndOfStream)
 	case *extprocv3.ProcessingRequest_RequestTrailers:
-		return x.requestTrailers()
+		return x.requestTrailers(envoymsg.TrailerNames(v.RequestTrailers))
 	case *extprocv3.ProcessingRequest_ResponseTrailers:
 		return x.responseTrailers()
 	default:
@@ -148,9 +148,9 @@ func (w way) body(d direction, data []byte, end bool) error {
 	return envoymsg.SendResponseBody(w.stream.Send, data, end)
 }
 
-func (w way) trailers(d direction) error {
+func (w way) trailers(d direction, drop []string) error {
 	if d == toUpstream {
-		return w.stream.Send(envoymsg.RequestTrailers())
+		return w.stream.Send(envoymsg.RequestTrailers(drop))
 	}
 	return w.stream.Send(envoymsg.ResponseTrailers())
 }

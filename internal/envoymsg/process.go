@@ -205,9 +205,23 @@ func raw(name, value string, action corev3.HeaderValueOption_HeaderAppendAction)
 	return h
 }
 
-// RequestTrailers answers request trailers, unchanged.
-func RequestTrailers() *extprocv3.ProcessingResponse {
-	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_RequestTrailers{RequestTrailers: &extprocv3.TrailersResponse{}}}
+// TrailerNames are the names of a message's trailers.
+func TrailerNames(t *extprocv3.HttpTrailers) []string {
+	list := t.GetTrailers().GetHeaders()
+	names := make([]string, len(list))
+	for i, h := range list {
+		names[i] = h.GetKey()
+	}
+	return names
+}
+
+// RequestTrailers answers request trailers and takes those of these names out.
+func RequestTrailers(drop []string) *extprocv3.ProcessingResponse {
+	r := &extprocv3.TrailersResponse{}
+	if len(drop) > 0 {
+		r.HeaderMutation = &extprocv3.HeaderMutation{RemoveHeaders: drop}
+	}
+	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_RequestTrailers{RequestTrailers: r}}
 }
 
 // ResponseTrailers answers response trailers, unchanged.
