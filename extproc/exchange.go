@@ -54,9 +54,10 @@ const (
 // exchange is one HTTP exchange. Its methods are the events, in any order that
 // Envoy may bring them; they return the stream's errors only.
 type exchange struct {
-	config *Config
-	open   *registry
-	to     sender
+	config   *Config
+	open     *registry
+	siblings siblings // owned by open
+	to       sender
 
 	// mu is held for the whole of an event, the wait for the log included:
 	// kill comes from another goroutine than the rest.

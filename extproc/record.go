@@ -77,6 +77,9 @@ func (x *exchange) end(outcome string, why error) error {
 // names what a crash has taken. When something could not be kept, the leaf says
 // what is known all the same.
 func (x *exchange) write(e *audit.Event) error {
+	if x.asked == nil && x.told == nil {
+		return x.append(e)
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), x.config.AppendTimeout)
 	defer cancel()
 	asked, lost := x.asked.durable(ctx)

@@ -7,34 +7,47 @@ import (
 // registry knows the open exchanges of each session.
 type registry struct {
 	mu       sync.Mutex
-	sessions map[string]map[*exchange]struct{} // guarded by mu; no empty inner map
+	sessions map[string]*exchange // guarded by mu: the first of each list
 }
+
+// siblings are an exchange's neighbours in the list of its session.
+type siblings struct{ before, after *exchange }
 
 func (r *registry) add(session string, x *exchange) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	of := r.sessions[session]
-	if of == nil {
-		of = map[*exchange]struct{}{}
-		r.sessions[session] = of
+	first := r.sessions[session]
+	if first != nil {
+		first.siblings.before = x
 	}
-	of[x] = struct{}{}
+	x.siblings = siblings{after: first}
+	r.sessions[session] = x
 }
 
 func (r *registry) remove(session string, x *exchange) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.sessions[session], x)
-	if len(r.sessions[session]) == 0 {
+	before, after := x.siblings.before, x.siblings.after
+	if after != nil {
+		after.siblings.before = before
+	}
+	switch {
+	case before != nil:
+		before.siblings.after = after
+	case r.sessions[session] != x: // it was taken out before
+	case after != nil:
+		r.sessions[session] = after
+	default:
 		delete(r.sessions, session)
 	}
+	x.siblings = siblings{}
 }
 
 func (r *registry) of(session string) []*exchange {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	list := make([]*exchange, 0, len(r.sessions[session]))
-	for x := range r.sessions[session] {
+	var list []*exchange
+	for x := r.sessions[session]; x != nil; x = x.siblings.after {
 		list = append(list, x)
 	}
 	return list

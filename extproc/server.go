@@ -25,7 +25,7 @@ func New(c Config) (*Server, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	return &Server{config: c, open: registry{sessions: map[string]map[*exchange]struct{}{}}}, nil
+	return &Server{config: c, open: registry{sessions: map[string]*exchange{}}}, nil
 }
 
 // Register adds the service to a gRPC server.

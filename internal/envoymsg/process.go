@@ -1,6 +1,7 @@
 package envoymsg
 
 import (
+	"slices"
 	"strconv"
 
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -131,7 +132,7 @@ func Rebuild(from, to wire.Headers) Mutation {
 	}
 	for _, h := range to {
 		if !sameLines(from, to, h.Name) {
-			m.Set = append(m.Set, h)
+			m.Set = append(slices.Grow(m.Set, 4), h)
 		}
 	}
 	return m
@@ -150,25 +151,56 @@ func sameLines(from, to wire.Headers, name string) bool {
 // only what it remembers of the route's cluster must not be older than this
 // answer (docs/decisions/001-first-calls-at-once.md).
 func ContinueRequest(m Mutation) *extprocv3.ProcessingResponse {
-	h := m.response()
-	h.Response.ClearRouteCache = true
-	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_RequestHeaders{RequestHeaders: h}}
-}
-
-// ContinueResponse answers response headers.
-func ContinueResponse(m Mutation) *extprocv3.ProcessingResponse {
-	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ResponseHeaders{ResponseHeaders: m.response()}}
-}
-
-func (m Mutation) response() *extprocv3.HeadersResponse {
-	return &extprocv3.HeadersResponse{Response: &extprocv3.CommonResponse{HeaderMutation: m.headers()}}
-}
-
-func (m Mutation) headers() *extprocv3.HeaderMutation {
-	out := &extprocv3.HeaderMutation{SetHeaders: make([]*corev3.HeaderValueOption, 0, len(m.Set)+3)}
-	set := func(name, value string, action corev3.HeaderValueOption_HeaderAppendAction) {
-		out.SetHeaders = append(out.SetHeaders, raw(name, value, action))
+	var parts struct { // one piece of memory
+		out  extprocv3.ProcessingResponse
+		kind extprocv3.ProcessingResponse_RequestHeaders
+		answer
 	}
+	parts.out.Response = &parts.kind
+	parts.kind.RequestHeaders = parts.with(&m)
+	parts.common.ClearRouteCache = true
+	return &parts.out
+}
+
+// unchanged answers response headers that stay as they are. It is never written.
+var unchanged = change(Mutation{})
+
+// ContinueResponse answers response headers. What it returns is only to be read.
+func ContinueResponse(m Mutation) *extprocv3.ProcessingResponse {
+	if m.Authority == "" && m.Target == "" && m.Status == 0 && m.Set == nil && m.Remove == nil && m.Length == nil {
+		return unchanged
+	}
+	return change(m)
+}
+
+func change(m Mutation) *extprocv3.ProcessingResponse {
+	var parts struct {
+		out  extprocv3.ProcessingResponse
+		kind extprocv3.ProcessingResponse_ResponseHeaders
+		answer
+	}
+	parts.out.Response = &parts.kind
+	parts.kind.ResponseHeaders = parts.with(&m)
+	return &parts.out
+}
+
+// answer is the messages that both answers to headers consist of.
+type answer struct {
+	headers extprocv3.HeadersResponse
+	common  extprocv3.CommonResponse
+	changes extprocv3.HeaderMutation
+}
+
+func (a *answer) with(m *Mutation) *extprocv3.HeadersResponse {
+	m.headers(&a.changes)
+	a.common.HeaderMutation = &a.changes
+	a.headers.Response = &a.common
+	return &a.headers
+}
+
+func (m *Mutation) headers(out *extprocv3.HeaderMutation) {
+	list := newLines(len(m.Set)+4, m.bytes())
+	set := list.raw
 	if m.Authority != "" {
 		set(":authority", m.Authority, overwrite)
 	}
@@ -186,23 +218,55 @@ func (m Mutation) headers() *extprocv3.HeaderMutation {
 	if m.Length != nil && *m.Length >= 0 {
 		set(LengthHeader, strconv.FormatInt(*m.Length, 10), overwrite)
 	}
+	out.SetHeaders = list.lines
 	for _, name := range m.Remove {
 		if !fixed(name) {
 			out.RemoveHeaders = append(out.RemoveHeaders, name)
 		}
 	}
-	return out
 }
 
-// raw is a header for ext_proc, which reads raw_value and, to append, the old
-// field: there the zero append_action, which appends elsewhere, overwrites.
-func raw(name, value string, action corev3.HeaderValueOption_HeaderAppendAction) *corev3.HeaderValueOption {
-	h := &corev3.HeaderValueOption{Header: &corev3.HeaderValue{Key: name, RawValue: []byte(value)}, AppendAction: action}
+// bytes is at least how long the values are that the mutation sets.
+func (m *Mutation) bytes() int {
+	const numbers = 24
+	n := len(m.Authority) + len(m.Target) + numbers
+	for i := range m.Set {
+		n += len(m.Set[i].Value)
+	}
+	return n
+}
+
+// lines are header lines for ext_proc, in few pieces of memory.
+type lines struct {
+	lines  []*corev3.HeaderValueOption
+	memory []line
+	values []byte
+}
+
+type line struct {
+	option corev3.HeaderValueOption
+	header corev3.HeaderValue
+}
+
+// newLines has room for n lines, and for values of so many bytes.
+func newLines(n, bytes int) *lines {
+	return &lines{lines: make([]*corev3.HeaderValueOption, 0, n), memory: make([]line, n), values: make([]byte, 0, bytes)}
+}
+
+// raw adds a line, in the form that ext_proc reads: raw_value and, to append,
+// the old field, since there the zero append_action, which appends elsewhere,
+// overwrites.
+func (l *lines) raw(name, value string, action corev3.HeaderValueOption_HeaderAppendAction) {
+	from := len(l.values)
+	l.values = append(l.values, value...)
+	at := &l.memory[len(l.lines)]
+	at.header.Key, at.header.RawValue = name, l.values[from:len(l.values):len(l.values)]
+	at.option.Header, at.option.AppendAction = &at.header, action
 	if action == appended {
 		//lint:ignore SA1019 ext_proc honours no other way
-		h.Append = wrapperspb.Bool(true)
+		at.option.Append = wrapperspb.Bool(true)
 	}
-	return h
+	l.lines = append(l.lines, &at.option)
 }
 
 // TrailerNames are the names of a message's trailers.
@@ -236,16 +300,16 @@ const ImmediateDetails = "credence"
 // Immediate ends the exchange at once: r is what the agent receives instead,
 // or, when a response has already begun, the stream is reset.
 func Immediate(r wire.Response) *extprocv3.ProcessingResponse {
-	set := make([]*corev3.HeaderValueOption, 0, len(r.Headers))
+	set := newLines(len(r.Headers), 0)
 	for i, h := range r.Headers {
 		if !fixed(h.Name) {
-			set = append(set, raw(h.Name, h.Value, again(r.Headers[:i], h.Name)))
+			set.raw(h.Name, h.Value, again(r.Headers[:i], h.Name))
 		}
 	}
 	return &extprocv3.ProcessingResponse{Response: &extprocv3.ProcessingResponse_ImmediateResponse{
 		ImmediateResponse: &extprocv3.ImmediateResponse{
 			Status:  &typev3.HttpStatus{Code: statusCode(r.Status)},
-			Headers: &extprocv3.HeaderMutation{SetHeaders: set},
+			Headers: &extprocv3.HeaderMutation{SetHeaders: set.lines},
 			Body:    r.Body,
 			Details: ImmediateDetails,
 		},

@@ -132,7 +132,8 @@ func (g *Grants) Give(grant Grant) (string, error) {
 		g.release(serial)
 		return "", ErrTooLong
 	}
-	return base64.RawURLEncoding.EncodeToString(b.sealed), nil
+	b.plain = base64.RawURLEncoding.AppendEncode(b.plain[:0], b.sealed)
+	return string(b.plain), nil
 }
 
 // take books a place for one more grant and returns its serial.

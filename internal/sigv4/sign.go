@@ -70,7 +70,7 @@ func (s *Signed) Headers() wire.Headers {
 //
 // It returns ErrUnsignable or ErrCredentialsExpired.
 func (s *Signer) Sign(r *wire.Request, c Credentials, scope Scope, payloadHash string, t time.Time) (*Signed, error) {
-	out := new(Signed)
+	out := &Signed{Authorization: make([]byte, 0, 512)}
 	if err := s.SignTo(out, r, c, scope, payloadHash, t); err != nil {
 		return nil, err
 	}
