@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/credence-gateway/credence/internal/secret"
 )
@@ -38,9 +39,9 @@ func (t *TokenMaker) box(s Scope) *secret.Box {
 // Seal returns what writes tokens for values of an operation's answer, which is
 // named as "service:Operation".
 func (t *TokenMaker) Seal(s Scope, source string) func(dst, value []byte) []byte {
-	box := t.box(s)
+	box := sync.OnceValue(func() *secret.Box { return t.box(s) }) // most answers have nothing to seal
 	return func(dst, value []byte) []byte {
-		sealed := box.Seal(nil, append(append([]byte(source), 0), value...))
+		sealed := box().Seal(nil, append(append([]byte(source), 0), value...))
 		return tokenText.AppendEncode(append(dst, tokenPrefix...), sealed)
 	}
 }

@@ -1,6 +1,7 @@
 package sigv4
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -169,6 +170,7 @@ func (s *Signature) parseCredential(credential string) error {
 
 func (s *Signature) parseSignedHeaders(names string) error {
 	host, previous := false, ""
+	s.SignedHeaders = slices.Grow(s.SignedHeaders, min(strings.Count(names, ";")+1, maxSignedHeaders))
 	for more := true; more; {
 		var name string
 		name, names, more = strings.Cut(names, ";")
