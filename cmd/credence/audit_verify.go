@@ -33,6 +33,7 @@ type verifyFlags struct {
 	anchors []string
 	heads   string
 	bodies  string
+	reader  string
 }
 
 func newAuditVerify() *cobra.Command {
@@ -61,6 +62,7 @@ log could not be read.`,
 	c.Flags().StringArrayVar(&f.anchors, "anchor", nil, "where checkpoints were kept: a folder or s3://bucket/prefix (default: the configuration's)")
 	c.Flags().StringVar(&f.heads, "heads", "", "file of this log's heads from CloudTrail, a line each: <size>:<16 hex digits>")
 	c.Flags().StringVar(&f.bodies, "bodies", "", "the recordings: a folder or s3://bucket/prefix (default: the configuration's)")
+	c.Flags().StringVar(&f.reader, "identity", "", "age identity file: open each recording too, so that a changed key is found")
 	c.AddCommand(newVerifyProof())
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return badUse(c, err) })
 	return c
@@ -113,12 +115,16 @@ func (f verifyFlags) complete(c *cobra.Command, places []string, v *audit.Verify
 		}
 		v.Anchors = append(v.Anchors, audit.AnchorStore{Name: place, FS: files})
 	}
+	identities, err := readIdentities(f.reader)
+	if err != nil {
+		return nil, err
+	}
 	if f.bodies != "" {
 		files, err := openPlace(c.Context(), f.bodies)
 		if err != nil {
 			return nil, err
 		}
-		v.Bodies = recorder.Check(files)
+		v.Bodies = recorder.Check(files, identities...)
 	}
 	if len(places) > 0 && (len(f.anchors) > 0 || !c.Flags().Changed("config")) {
 		return places, nil
@@ -131,7 +137,7 @@ func (f verifyFlags) complete(c *cobra.Command, places []string, v *audit.Verify
 		places = []string{cfg.Audit.Dir}
 	}
 	if v.Bodies == nil && cfg.Recording.On() {
-		v.Bodies = recorder.Check(os.DirFS(cfg.Recording.Dir))
+		v.Bodies = recorder.Check(os.DirFS(cfg.Recording.Dir), identities...)
 	}
 	if len(f.anchors) > 0 {
 		return places, nil

@@ -21,7 +21,10 @@ import (
 )
 
 // recorded is a closed log of two sessions and its recordings.
-type recorded struct{ log, bodies, pack string }
+type recorded struct {
+	log, bodies, pack string
+	identity          age.Identity
+}
 
 // record writes a log of calls whose responses are recorded. last acts before
 // the log is closed.
@@ -31,7 +34,7 @@ func record(t *testing.T, calls int, last func(l *audit.Log, dir string)) record
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := recorded{log: filepath.Join(t.TempDir(), "log"), bodies: filepath.Join(t.TempDir(), "bodies")}
+	r := recorded{identity: identity, log: filepath.Join(t.TempDir(), "log"), bodies: filepath.Join(t.TempDir(), "bodies")}
 	l, err := audit.Open(audit.Config{Dir: r.log, Reserve: -1})
 	if err != nil {
 		t.Fatal(err)
@@ -177,6 +180,42 @@ func TestEveryEditOfABodyIsFound(t *testing.T) {
 	for _, name := range names {
 		if kinds[name] < wanted/(4*len(names)) {
 			t.Errorf("only %d of %d edits were of the kind %q", kinds[name], wanted, name)
+		}
+	}
+}
+
+// TestEveryEditOfAKeyIsFound: who holds an identity sees that a key was changed,
+// whichever byte of its file it was; who holds none sees that it is there.
+func TestEveryEditOfAKeyIsFound(t *testing.T) {
+	r := record(t, 2, nil)
+	keys, err := filepath.Glob(filepath.Join(r.bodies, "keys", "*", "*.age"))
+	if err != nil || len(keys) != 2 {
+		t.Fatal(keys, err)
+	}
+	whole, err := os.ReadFile(keys[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	findings := func(identities ...age.Identity) int {
+		report, err := audit.Verify(t.Context(), audit.VerifyConfig{Log: os.DirFS(r.log), Bodies: recorder.Check(os.DirFS(r.bodies), identities...)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(report.Findings) - unanchored
+	}
+	if n := findings(r.identity); n != 0 {
+		t.Fatalf("unchanged: %d findings", n)
+	}
+	for i := range whole {
+		edited := bytes.Clone(whole)
+		edited[i] ^= 1 << (i % 8)
+		for what, data := range map[string][]byte{"byte": edited, "cut": whole[:i]} {
+			if err := os.WriteFile(keys[0], data, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			if findings(r.identity) == 0 || findings() != 0 {
+				t.Errorf("%s %d: not found, or found without an identity", what, i)
+			}
 		}
 	}
 }
