@@ -136,7 +136,7 @@ func (p *proc) answer(s extprocv3.ExternalProcessor_ProcessServer, m *extprocv3.
 	case *extprocv3.ProcessingRequest_ResponseBody:
 		return envoymsg.SendResponseBody(s.Send, v.ResponseBody.Body, v.ResponseBody.EndOfStream)
 	case *extprocv3.ProcessingRequest_RequestTrailers:
-		return s.Send(envoymsg.RequestTrailers())
+		return s.Send(envoymsg.RequestTrailers(nil))
 	default:
 		return s.Send(envoymsg.ResponseTrailers())
 	}
