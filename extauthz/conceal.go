@@ -26,7 +26,7 @@ func (c *call) conceal(context.Context) error {
 		return nil
 	}
 	about := masks.Call{
-		Service: c.aws.Service, Operation: c.aws.Operation, Protocol: string(c.aws.Protocol), Object: c.object(c.aws.StreamsOutput), Resources: arns(c.aws.Actions),
+		Service: c.aws.Service, Operation: c.aws.Operation, Protocol: string(c.aws.Protocol), Object: c.object(c.aws.StreamsOutput), Resources: arns(&c.aws),
 	}
 	var err error
 	if c.masks, err = c.cfg.Masks.Plan(about, c.decision.Masks); err != nil {
@@ -50,10 +50,15 @@ func (c *call) object(streams bool) bool {
 	return streams || c.aws.Service == "s3" && c.aws.Operation == "HeadObject"
 }
 
-func arns(actions []awsapi.Action) []string {
+// arns are what a call is about. An action without resources may be about any of
+// its service's.
+func arns(call *awsapi.Call) []string {
 	var list []string
-	for i := range actions {
-		for _, r := range actions[i].Resources {
+	for i := range call.Actions {
+		for _, r := range call.Actions[i].Resources {
+			if r.ARN == "*" {
+				r.ARN = "arn:" + call.Partition + ":" + r.Prefix + ":*"
+			}
 			list = append(list, r.ARN)
 		}
 	}
@@ -76,7 +81,7 @@ func (c *call) guard() error {
 		return nil
 	}
 	c.watch = ""
-	block, err := c.cfg.Masks.Guard(c.cfg.Masks.Watch(masks.Call{Service: c.aws.Service, Operation: c.aws.Operation, Resources: arns(c.aws.Actions)}, c.decision.Masks))
+	block, err := c.cfg.Masks.Guard(c.cfg.Masks.Watch(masks.Call{Service: c.aws.Service, Operation: c.aws.Operation, Resources: arns(&c.aws)}, c.decision.Masks))
 	if err != nil || len(c.body.Bytes) == 0 {
 		return err
 	}

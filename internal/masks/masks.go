@@ -44,7 +44,7 @@ type Rule struct {
 	Detect   string // a built-in detector or set
 	Pattern  string // RE2
 	Name     string // what Pattern is counted as
-	Resource string // only calls on ARNs like this; "*" is any text
+	Resource string // only calls on ARNs like this, or in one; "*" is any text
 	Action   string // "" means redact
 	Requests bool   // a request in which it finds something is refused
 }
@@ -144,7 +144,7 @@ type Call struct {
 	Operation string
 	Protocol  string
 	Object    bool     // the answer's body is a streamed member
-	Resources []string // ARNs
+	Resources []string // ARNs; in what a call leaves open "*" is any text, "?" any character
 }
 
 // Plan says which rules the answer of a call is under, when policy chose these
@@ -188,7 +188,7 @@ func (m *Masks) chosen(set string, c Call) []string {
 		switch {
 		case r.At != "" && !r.at(c.Service, c.Operation):
 		case r.At == "" && m.exempt(c):
-		case r.Resource != "" && !slices.ContainsFunc(c.Resources, func(arn string) bool { return like(r.Resource, arn) }):
+		case r.Resource != "" && !slices.ContainsFunc(c.Resources, func(arn string) bool { return about(r.Resource, arn) }):
 		default:
 			list = append(list, set+"#"+strconv.Itoa(i))
 		}
