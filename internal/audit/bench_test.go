@@ -127,3 +127,36 @@ func processor(b *testing.B) time.Duration {
 	}
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
+
+// BenchmarkLoneBesideBare takes turns: a lone append, and a write with its
+// fdatasync beside it, in the same seconds on the same disk. It reports both
+// medians and their ratio, which a busy machine spoils least.
+func BenchmarkLoneBesideBare(b *testing.B) {
+	l := open(b, audit.Config{Dir: b.TempDir()})
+	defer l.Close() //nolint:errcheck // the folder goes with it
+	f, err := os.Create(filepath.Join(b.TempDir(), "f"))
+	if err != nil {
+		b.Fatal(err)
+	}
+	leaf := audit.AppendLeaf(nil, begin())
+	var lone, bare []time.Duration
+	for b.Loop() {
+		at := time.Now()
+		mustAppend(b, l, begin())
+		lone = append(lone, time.Since(at))
+		at = time.Now()
+		if _, err := f.Write(leaf); err != nil {
+			b.Fatal(err)
+		}
+		if err := syscall.Fdatasync(int(f.Fd())); err != nil {
+			b.Fatal(err)
+		}
+		bare = append(bare, time.Since(at))
+	}
+	slices.Sort(lone)
+	slices.Sort(bare)
+	a, c := lone[len(lone)/2], bare[len(bare)/2]
+	b.ReportMetric(float64(a.Microseconds()), "lone-p50-us")
+	b.ReportMetric(float64(c.Microseconds()), "bare-p50-us")
+	b.ReportMetric(float64(a)/float64(c), "lone/bare")
+}
