@@ -195,6 +195,7 @@ func TestDecide(t *testing.T) {
 		"in the session's role":                {`@role("reader") permit (principal, action, resource);`, []awsapi.Action{get}, true},
 		"in another role":                      {`@role("writer") permit (principal, action, resource);`, []awsapi.Action{get}, false},
 		"an error in a forbid denies":          {anything + `forbid (principal, action in AWS::Action::"s3:*", resource) when { context.session.age + 9223372036854775807 > 0 };`, []awsapi.Action{get}, false},
+		"an error in a permit denies":          {anything + `permit (principal, action in AWS::Action::"s3:*", resource) when { context.session.age + 9223372036854775807 > 0 };`, []awsapi.Action{get}, false},
 		"an escalation by a group":             {`permit (principal, action in AWS::Action::"iam:*", resource);`, []awsapi.Action{newKey}, false},
 		"an escalation by anything":            {anything, []awsapi.Action{newKey}, false},
 		"an escalation by name":                {`permit (principal, action == AWS::Action::"iam:CreateAccessKey", resource);`, []awsapi.Action{newKey}, true},
