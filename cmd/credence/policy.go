@@ -4,7 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -18,6 +20,9 @@ func newPolicy() *cobra.Command {
 		Use:     "policy",
 		Short:   "Check policies before they decide",
 		Example: "  credence policy check policies",
+		// A large set keeps these verbs busy, and nothing needs to be put in order
+		// when they end: a signal ends them as it does any program.
+		PersistentPreRun: func(*cobra.Command, []string) { signal.Reset(os.Interrupt, syscall.SIGTERM) },
 	}
 	c.AddCommand(newPolicyCheck(), newPolicyTest(), newPolicyExplain(), newPolicyWhoCan(), newPolicyConvert(), newPolicySchema())
 	return c
