@@ -63,7 +63,8 @@ func decodeIAM(b []byte, into any) error {
 // Convert writes an IAM policy as Cedar for a principal scope, such as
 // `principal in Credence::Group::"corp|agents"`. What can't be said in Cedar's
 // model is left out of permits with their whole statement, and a forbid loses
-// its condition: the outcome never allows more than IAM's.
+// its condition: the outcome never allows more than IAM's. Of a resource's policy
+// only what it denies to everyone is converted, as a forbid for every principal.
 func Convert(catalog Catalog, policy []byte, principal string) (Converted, error) {
 	var doc struct {
 		Version   string
@@ -109,8 +110,8 @@ func (c *converter) statement(s *iamStatement, n int) {
 	case !allow && s.Effect != "Deny":
 		c.leave("Effect is %q", s.Effect)
 		return
-	case s.Principal != nil || s.NotPrincipal != nil:
-		c.leave("Principal belongs to a resource's policy, and this converts an identity's")
+	case s.NotPrincipal != nil, s.Principal != nil && (allow || !everyone(s.Principal)):
+		c.leave("Principal is AWS's, of whom credence knows none; a Deny for everyone alone can be said")
 		return
 	}
 	terms, whole := c.terms(s)
@@ -122,16 +123,32 @@ func (c *converter) statement(s *iamStatement, n int) {
 	if len(actions) == 0 || !whole && allow {
 		return
 	}
-	c.write(allow, n, s.Sid, actions, terms)
+	principal := c.principal
+	if s.Principal != nil {
+		principal = "principal"
+	}
+	c.write(allow, n, s.Sid, principal, actions, terms)
 }
 
-func (c *converter) write(allow bool, n int, sid string, actions []string, terms []string) {
+// everyone reports whether a resource's policy means every principal
+// (https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_policies_elements_principal.html,
+// "All principals").
+func everyone(principal json.RawMessage) bool {
+	var one iamList
+	if json.Unmarshal(principal, &one) == nil {
+		return slices.Contains(one, "*")
+	}
+	var kinds map[string]iamList
+	return json.Unmarshal(principal, &kinds) == nil && slices.Contains(kinds["AWS"], "*")
+}
+
+func (c *converter) write(allow bool, n int, sid, principal string, actions []string, terms []string) {
 	effect := "forbid"
 	if allow {
 		effect = "permit"
 	}
 	scope := "action in [" + strings.Join(actions, ", ") + "]"
-	fmt.Fprintf(&c.out, "@id(%s)\n%s (\n  %s,\n  %s,\n  resource\n)", strconv.Quote(orElse(sid, fmt.Sprintf("statement-%d", n))), effect, c.principal, scope)
+	fmt.Fprintf(&c.out, "@id(%s)\n%s (\n  %s,\n  %s,\n  resource\n)", strconv.Quote(orElse(sid, fmt.Sprintf("statement-%d", n))), effect, principal, scope)
 	if len(terms) > 0 {
 		fmt.Fprintf(&c.out, " when {\n  %s\n}", strings.Join(terms, " &&\n  "))
 	}

@@ -114,6 +114,16 @@ func TestConvert(t *testing.T) {
 			t.Errorf("%s: %s%q, %v", iam, out.Cedar, out.Left, err)
 		}
 	}
+	for principal, forbids := range map[string]bool{`"*"`: true, `{"AWS":"*"}`: true, `{"AWS":["arn:aws:iam::111122223333:root","*"]}`: true, `{"AWS":"arn:aws:iam::111122223333:user/u"}`: false, `{"Service":"*"}`: false} {
+		for _, effect := range []string{"Deny", "Allow"} {
+			iam := `{"Statement":{"Effect":"` + effect + `","Principal":` + principal + `,"Action":"s3:GetObject","Resource":"arn:aws:s3:::b/*"}}`
+			out, err := policies.Convert(small{}, []byte(iam), `principal in Credence::Group::"corp|agents"`)
+			said := strings.Contains(string(out.Cedar), "forbid (\n  principal,\n")
+			if want := forbids && effect == "Deny"; err != nil || said != want || (len(out.Left) == 0) != want || !want && len(out.Cedar) > 0 {
+				t.Errorf("%s: %s%q, %v", iam, out.Cedar, out.Left, err)
+			}
+		}
+	}
 	if _, err := policies.Convert(small{}, []byte(`{}`), ""); err == nil {
 		t.Error("an empty document is a policy")
 	}

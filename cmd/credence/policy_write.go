@@ -18,8 +18,8 @@ func newPolicyConvert() *cobra.Command {
 		Short: "Write an IAM policy as Cedar, and list what can't be",
 		Long: `Write an IAM policy as Cedar to standard output, and list what can't be
 converted on standard error, with exit code 1. An Allow that can't be said is left
-out; a Deny loses its condition and so forbids more. A Deny for some principals
-alone is left out too.`,
+out; a Deny loses its condition and so forbids more. Of a resource's policy, what
+it denies to everyone becomes a forbid; what it says of AWS's principals is left out.`,
 		Example: `  credence policy convert iam.json --principal 'principal in Credence::Group::"corp|agents"' > policies/iam.cedar`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -51,12 +51,19 @@ alone is left out too.`,
 	return c
 }
 
+// newPolicySchema writes the schema where the extension looks for it, by its
+// settings cedar.autodetectSchemaFile and cedar.schemaFile
+// (https://github.com/cedar-policy/vscode-cedar, README and src/fileutil.ts).
 func newPolicySchema() *cobra.Command {
 	return &cobra.Command{
 		Use:   "schema [DIR]",
 		Short: "Write the schema for editors into a folder of policies",
 		Long: `Write the schema into DIR/credence.cedarschema (default: policies), where Cedar's
-extension for VS Code finds it: names are completed and checked while you type.`,
+extension for VS Code finds it: names are completed and checked while you type.
+
+The extension takes the schema of the policy's own folder, else of the workspace's
+root: the one file there that is called *.cedarschema. With several, or with
+cedar.autodetectSchemaFile off, name the file in the setting cedar.schemaFile.`,
 		Example: "  credence policy schema policies",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
