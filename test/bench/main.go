@@ -9,6 +9,8 @@
 //	skeleton     ext_authz and ext_proc with fixed answers, headers both ways
 //	skeleton+2w  the skeleton with a write and fdatasync in each door: what two
 //	             durable records cost at the least
+//	skeleton-own the skeleton behind credence's configuration of Envoy, with
+//	             answers as large as credence's
 //	credence     the whole path, class none
 //	skeleton-request, credence-request   the same with the request's body, the
 //	-response, -both                     response's, or both in full duplex

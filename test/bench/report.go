@@ -105,6 +105,8 @@ func (g *rig) saturate(ctx context.Context, o options, r *report) error {
 		r.compareCPU("credence"+class, "skeleton"+class, "<= 1.15")
 	}
 	r.compareCPU("credence", "skeleton+2w", "")
+	r.compareCPU(ownVariant, "skeleton", "")
+	r.compareCPU("credence", ownVariant, "")
 	r.compareCPU("credence", "passthrough", "")
 	r.compareCPU("credence", "signing", "")
 	r.compareRSS("credence", "skeleton")

@@ -60,6 +60,9 @@ func (r *rig) startAll(ctx context.Context, o options) error {
 			return fmt.Errorf("%s: %w", v.name, err)
 		}
 	}
+	if err := r.startOwn(ctx); err != nil {
+		return fmt.Errorf("%s: %w", ownVariant, err)
+	}
 	if err := r.startGateway(ctx, o); err != nil {
 		return err
 	}
