@@ -45,7 +45,7 @@ func (p *publisher) add(leaf []byte) error {
 	return p.tree.add(tlog.RecordHash(leaf), func(t tlog.Tile, data []byte) error {
 		if t.L == 0 {
 			p.full[tilePath(tlog.Tile{H: tileHeight, L: entriesLevel, N: t.N, W: tileWidth})] = p.bundle
-			p.bundle = nil
+			p.bundle = make([]byte, 0, len(p.bundle)+len(p.bundle)/8) // the next will be about as long
 		}
 		p.full[tilePath(t)] = append([]byte(nil), data...)
 		return nil

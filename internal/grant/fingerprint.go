@@ -13,7 +13,7 @@ import (
 // see these as the agent sent them: what Envoy and ext_authz add in between
 // does not change it.
 func Fingerprint(r *wire.Request) [32]byte {
-	var memory [2048]byte
+	var memory [768]byte // of the stack, which every call has two of
 	b := appendText(memory[:0], r.Method)
 	b = appendText(b, r.Authority)
 	b = appendText(b, r.Target)
