@@ -561,5 +561,26 @@ func benchmark(b *testing.B, n int) {
 	}
 }
 
+// BenchmarkNew is what a start costs that knows all of AWS, the catalog's own
+// reading included.
+func BenchmarkNew(b *testing.B) {
+	text, err := policies.Starter("corp")
+	if err != nil {
+		b.Fatal(err)
+	}
+	dir := b.TempDir()
+	write(b, dir, "agents.cedar", string(text))
+	b.ReportAllocs()
+	for b.Loop() {
+		c, err := awsapi.Load()
+		if err != nil {
+			b.Fatal(err)
+		}
+		if _, err := policies.New(policies.Config{Dir: dir, Catalog: c}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
 func BenchmarkDecide10(b *testing.B)    { benchmark(b, 10) }
 func BenchmarkDecide10000(b *testing.B) { benchmark(b, 10_000) }

@@ -23,13 +23,17 @@ import (
 )
 
 // child runs one of the bench's own processes: "upstream ADDR" or
-// "skeleton SOCKET [LOGFILE]" or "own SOCKETS LISTEN UPSTREAM".
+// "skeleton SOCKET [LOGFILE]" or "own SOCKETS LISTEN UPSTREAM" or "catalog DIR".
 func child(args []string) {
 	switch args[0] {
 	case "upstream":
 		log.Fatal(http.ListenAndServe(args[1], http.HandlerFunc(upstream))) //nolint:gosec // loopback, bounded run
 	case "skeleton":
 		log.Fatal(skeleton(args[1], args[2:]))
+	case "catalog":
+		if err := measureCatalog(args[1]); err != nil {
+			log.Fatal(err)
+		}
 	case "own":
 		log.Fatal(own(args[1], args[2], args[3]))
 	}

@@ -92,6 +92,9 @@ func (rig *rig) measure(ctx context.Context, o options, r *report) error {
 	if err := rig.latency(ctx, o, r); err != nil {
 		return err
 	}
+	if err := rig.catalogs(ctx, r); err != nil {
+		return err
+	}
 	if err := rig.bodies(ctx, o, r); err != nil {
 		return err
 	}

@@ -51,6 +51,7 @@ type report struct {
 	Rows    []*row    `json:"rows"`
 	Ratios  []ratio   `json:"ratios"`
 	Bodies  []*row    `json:"bodies"`
+	Catalog *catalog  `json:"catalog"`
 	Uploads []upload  `json:"uploads"`
 }
 
@@ -194,6 +195,9 @@ func (r report) print(w io.Writer) {
 	p("\n%-52s %7s %15s  %s\n", "paired ratio", "median", "quartiles", "goal")
 	for _, x := range r.Ratios {
 		p("%-52s %7.2f %7.2f-%-7.2f  %s\n", x.What, x.Value, x.Low, x.High, x.Gate)
+	}
+	if r.Catalog != nil {
+		p("\n%s\n", r.Catalog)
 	}
 	for _, u := range r.Uploads {
 		p("\nupload %-34s %6.0f MB/s, %5.2f s of CPU per GB, RSS growth per process %s", u.Variant, u.MBps, u.CPU, sizes(u.Growth))
