@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -103,4 +104,65 @@ func fill(t *testing.T, path string) {
 			size /= 2
 		}
 	}
+}
+
+// A volume that fails under the log, at a sync: new calls are put off in AWS's
+// shape and nothing of them goes up, and the answer of the call in flight is
+// withheld, since its end can't be recorded.
+func TestVolumeFails(t *testing.T) {
+	release := make(chan struct{})
+	u := &unit{gateway.New(t, gateway.Config{Policy: policy, Answer: func(c *awsfake.Call) {
+		if strings.Contains(c.Target, "slow") {
+			<-release
+		}
+		gateway.Amazon(c)
+	}})}
+	exhaust := failing(t, filepath.Join(u.Dir, ".credence", "log"))
+	cmd := u.Spawn("up", "--envoy", envoytest.Path(t), "--concurrency", "1")
+	u.Login()
+	check(t, u.get("/recorded/k"))
+	slow := make(chan error, 1)
+	go func() { slow <- u.get("/recorded/slow") }()
+	gateway.Within(t, "the slow call at AWS", func() error { return u.reached("/recorded/slow") })
+	exhaust()
+	gateway.Within(t, "refusal", func() error { return u.putOff("/recorded/late") })
+	sent := u.Upstream.Received()
+	check(t, u.putOff("/reports/late"))
+	if now := u.Upstream.Received(); now != sent {
+		t.Errorf("%d bytes of a call that was put off reached AWS", now-sent)
+	}
+	close(release)
+	err := <-slow
+	if err == nil {
+		t.Error("the call in flight has its whole answer, and no end in the log")
+	}
+	t.Logf("the call in flight: %v", err)
+	check(t, cmd.Process.Signal(syscall.SIGTERM))
+	_ = cmd.Wait() // it was not well
+	if said := cmd.Stderr.(*bytes.Buffer).String(); !strings.Contains(said, `"alarm":"log"`) || !strings.Contains(said, "the log can't be written") {
+		t.Error("the gateway does not say that its log can't be written")
+	}
+}
+
+// failing puts a volume under dir whose device, when the returned function has
+// been called, has nowhere to write to: a file system in a file with holes, on a
+// small tmpfs.
+func failing(t *testing.T, dir string) func() {
+	t.Helper()
+	below := t.TempDir()
+	if err := syscall.Mount("tmpfs", below, "tmpfs", 0, "size=8m"); err != nil {
+		t.Skipf("a failing volume needs mounts, and mount says: %v", err)
+	}
+	t.Cleanup(func() { check(t, syscall.Unmount(below, syscall.MNT_DETACH)) })
+	check(t, os.MkdirAll(dir, 0o700))
+	image := filepath.Join(below, "image")
+	check(t, os.WriteFile(image, nil, 0o600))
+	check(t, os.Truncate(image, 24<<20))
+	for _, c := range [][]string{{"mkfs.ext4", "-q", "-F", "-O", "^has_journal", image}, {"mount", "-o", "loop", image, dir}} {
+		if out, err := exec.Command(c[0], c[1:]...).CombinedOutput(); err != nil {
+			t.Skipf("a failing volume needs a loop device, and %s says: %v %s", c[0], err, out)
+		}
+	}
+	t.Cleanup(func() { check(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
+	return func() { fill(t, filepath.Join(below, "ballast")) }
 }
