@@ -1,6 +1,7 @@
 package whole_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -8,6 +9,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -15,6 +18,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/smithy-go"
 
 	"github.com/credence-gateway/credence/internal/audit"
@@ -33,6 +37,7 @@ func TestDeniedCall(t *testing.T) {
 		"boto3, forbidden":     {boto3("forbidden"), "AccessDenied", "policy", "GetObject", []string{"not-payroll"}, "s3:GetObject"},
 		"boto3, not permitted": {boto3("unpermitted"), "AccessDenied", "policy", "DeleteObject", nil, "s3:DeleteObject"},
 		"Go, not permitted":    {goSDK, "AccessDenied", "policy", "DeleteItem", nil, "dynamodb:DeleteItem"},
+		"CLI, not permitted":   {cliItem, "AccessDenied", "policy", "DeleteItem", nil, "dynamodb:DeleteItem"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			before := u.Upstream.Received()
@@ -69,7 +74,8 @@ type sdkError struct {
 	Code     string
 	Status   int
 	Attempts int
-	Log      string // what botocore said of its connection
+	Date     string // header of the answer, from boto3
+	Log      string // what an SDK in Python said of its connection
 }
 
 // boto3 runs one of testdata/ask.py's calls.
@@ -77,8 +83,7 @@ func boto3(call string) func(*testing.T, *unit) sdkError {
 	return func(t *testing.T, u *unit) sdkError {
 		t.Helper()
 		cmd := exec.Command(python(t), "testdata/ask.py", call)
-		cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL=http://"+u.Address, "AWS_ACCESS_KEY_ID="+u.Keys.AccessKeyID,
-			"AWS_SECRET_ACCESS_KEY="+u.Keys.SecretAccessKey, "AWS_SESSION_TOKEN="+u.Keys.SessionToken, "AWS_REGION=us-east-1", "AWS_CONFIG_FILE=/dev/null")
+		cmd.Env = u.environment()
 		out, err := cmd.Output()
 		var exit *exec.ExitError
 		if errors.As(err, &exit) {
@@ -100,6 +105,68 @@ func python(t *testing.T) string {
 	return path
 }
 
+// cli runs the AWS CLI, whose error is the code in its message.
+func cli(t *testing.T, u *unit, args ...string) sdkError {
+	t.Helper()
+	cmd := exec.Command(filepath.Join(filepath.Dir(python(t)), "aws"), append([]string{"--debug"}, args...)...)
+	cmd.Env = u.environment()
+	var said bytes.Buffer
+	cmd.Stderr = &said
+	err := cmd.Run()
+	if err == nil {
+		return sdkError{Status: 200}
+	}
+	e := sdkError{Attempts: strings.Count(said.String(), "Sending http request"), Log: said.String()}
+	if m := regexp.MustCompile(`An error occurred \((\w+)\)`).FindStringSubmatch(e.Log); m != nil {
+		e.Code = m[1]
+	}
+	if m := regexp.MustCompile(`"(?:POST|PUT|GET|DELETE) [^"]*" (\d+) `).FindStringSubmatch(e.Log); m != nil {
+		e.Status, _ = strconv.Atoi(m[1])
+	}
+	e.Log = e.Log[max(0, len(e.Log)-500):]
+	return e
+}
+
+// environment is that of an SDK that uses the gateway.
+func (u *unit) environment() []string {
+	return append(os.Environ(), "AWS_ENDPOINT_URL=http://"+u.Address, "AWS_ACCESS_KEY_ID="+u.Keys.AccessKeyID,
+		"AWS_SECRET_ACCESS_KEY="+u.Keys.SecretAccessKey, "AWS_SESSION_TOKEN="+u.Keys.SessionToken, "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_CONFIG_FILE=/dev/null")
+}
+
+func cliItem(t *testing.T, u *unit) sdkError {
+	return cli(t, u, "dynamodb", "delete-item", "--table-name", "orders", "--key", `{"id":{"S":"1"}}`)
+}
+
+func cliUpload(t *testing.T, u *unit) sdkError {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "large")
+	check(t, os.WriteFile(file, make([]byte, 100<<20), 0o600))
+	return cli(t, u, "s3api", "put-object", "--bucket", "payroll", "--key", "a", "--body", file)
+}
+
+func goUpload(t *testing.T, u *unit) sdkError {
+	t.Helper()
+	attempts := 0
+	client := s3.New(s3.Options{
+		BaseEndpoint: aws.String("http://" + u.Address), Region: "us-east-1", UsePathStyle: true,
+		Credentials: credentials.NewStaticCredentialsProvider(u.Keys.AccessKeyID, u.Keys.SecretAccessKey, u.Keys.SessionToken),
+		HTTPClient:  counting{&attempts},
+	})
+	_, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("payroll"), Key: aws.String("a"), Body: bytes.NewReader(make([]byte, 100<<20))})
+	return ofGo(t, err, attempts)
+}
+
+// ofGo is an error of the SDK for Go.
+func ofGo(t *testing.T, err error, attempts int) sdkError {
+	t.Helper()
+	var api smithy.APIError
+	var status interface{ HTTPStatusCode() int }
+	if !errors.As(err, &api) || !errors.As(err, &status) {
+		t.Fatal(err)
+	}
+	return sdkError{Code: api.ErrorCode(), Status: status.HTTPStatusCode(), Attempts: attempts}
+}
+
 func goSDK(t *testing.T, u *unit) sdkError {
 	t.Helper()
 	attempts := 0
@@ -111,12 +178,7 @@ func goSDK(t *testing.T, u *unit) sdkError {
 	_, err := client.DeleteItem(context.Background(), &dynamodb.DeleteItemInput{
 		TableName: aws.String("orders"), Key: map[string]types.AttributeValue{"id": &types.AttributeValueMemberS{Value: "1"}},
 	})
-	var api smithy.APIError
-	var status interface{ HTTPStatusCode() int }
-	if !errors.As(err, &api) || !errors.As(err, &status) {
-		t.Fatal(err)
-	}
-	return sdkError{Code: api.ErrorCode(), Status: status.HTTPStatusCode(), Attempts: attempts}
+	return ofGo(t, err, attempts)
 }
 
 // counting is an HTTP client that counts attempts.
