@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import socket
 import sys
 
 import boto3
@@ -20,6 +21,12 @@ logging.getLogger("botocore.awsrequest").setLevel(logging.DEBUG)
 config = boto3.session.Config(s3={"addressing_style": "path"})
 if sys.argv[1] == "unsigned":
     config = config.merge(boto3.session.Config(signature_version=botocore.UNSIGNED))
+if sys.argv[1].startswith("virtual"):
+    # Whatever stands before the gateway's name is this machine.
+    config = config.merge(boto3.session.Config(s3={"addressing_style": "virtual"}))
+    os.environ["AWS_ENDPOINT_URL"] = os.environ["ASK_URL"]
+    resolve = socket.getaddrinfo
+    socket.getaddrinfo = lambda host, *a, **k: resolve("127.0.0.1" if host.endswith(".example.internal") else host, *a, **k)
 session = boto3.session.Session()
 
 
@@ -52,6 +59,9 @@ def expect(request, **_):
 body = io.BytesIO(b"x" * 200_000)
 calls = {
     "forbidden": lambda: s3.get_object(Bucket="payroll", Key="a"),
+    "virtual_put": lambda: s3.put_object(Bucket="reports", Key="a b/c", Body=b"hello"),
+    "virtual_get": lambda: s3.get_object(Bucket="reports", Key="a b/c"),
+    "virtual_forbidden": lambda: s3.get_object(Bucket="payroll", Key="a b/c"),
     "late": lambda: s3.get_object(Bucket="reports", Key="a"),
     "renewed": lambda: s3.get_object(Bucket="reports", Key="a"),
     "unsigned": lambda: s3.get_object(Bucket="reports", Key="a"),
