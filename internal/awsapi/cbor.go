@@ -25,7 +25,7 @@ func (q *request) findCBOR() ([]match, error) {
 		if op == nil || s.data.TargetPrefix != p[1] || !s.speaks(CBOR) {
 			return nil, "", nil, nil
 		}
-		body, err := q.seen(op.Name)
+		body, err := q.text(op.Name)
 		if err != nil {
 			return op, "", nil, err
 		}
@@ -54,6 +54,9 @@ func decodeCBOR(s *service, shape int, body []byte) (map[string]any, error) {
 	if len(body) == 0 {
 		return map[string]any{}, nil
 	}
+	if cborItems(body) > maxNodes {
+		return nil, refuse("size", "the body holds too many values")
+	}
 	var v any
 	if err := cborMode.Unmarshal(body, &v); err != nil {
 		return nil, refuse("cbor", "the body is not one strict CBOR value")
@@ -64,6 +67,30 @@ func decodeCBOR(s *service, shape int, body []byte) (map[string]any, error) {
 		return nil, refuse("cbor", "the body is not a CBOR map")
 	}
 	return d.structure(m, shape, "")
+}
+
+// cborItems counts the data items of well-formed CBOR (RFC 8949, 3): an item of
+// one byte takes many when decoded.
+func cborItems(b []byte) int {
+	n := 0
+	for len(b) > 0 {
+		n++
+		major, size, argument := b[0]>>5, 1, uint64(b[0]&31)
+		if argument >= 24 && argument <= 27 {
+			size, argument = 1+1<<(argument-24), 0
+			for _, c := range b[1:min(size, len(b))] {
+				argument = argument<<8 | uint64(c)
+			}
+		}
+		if major == 2 || major == 3 {
+			if argument == 31 {
+				argument = 0 // of unknown length: its parts are items
+			}
+			size += int(min(argument, uint64(len(b))))
+		}
+		b = b[min(size, len(b)):]
+	}
+	return n
 }
 
 // cborTyper types a decoded value by a model.

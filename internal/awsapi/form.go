@@ -41,7 +41,7 @@ func (q *request) form() (*node, error) {
 	if q.target.path != "/" {
 		return nil, refuse("form", "this protocol takes the path / only")
 	}
-	body, err := q.seen("a form")
+	body, err := q.text("a form")
 	if err != nil {
 		return nil, err
 	}

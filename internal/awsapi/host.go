@@ -39,6 +39,26 @@ func (c *Catalog) readHost(authority string, w Where) (hostName, error) {
 	return hostName{}, nil
 }
 
+// atHost keeps the candidates whose own host at AWS the request is for. They are
+// all kept when it is for none of them: S3's global host, or the gateway's.
+func (q *request) atHost() {
+	if len(q.candidates) == 1 {
+		return
+	}
+	name := strings.ToLower(withoutPort(q.Authority))
+	var own []*service
+	for _, s := range q.candidates {
+		rule, ok := s.rule(q.where.Partition, q.where.Region)
+		prefix, at := strings.CutSuffix(name, strings.ReplaceAll(rule.Host, "{region}", q.where.Region))
+		if ok && at && (prefix == "" || strings.HasSuffix(prefix, ".") || strings.HasSuffix(prefix, "-")) {
+			own = append(own, s)
+		}
+	}
+	if own != nil {
+		q.candidates = own
+	}
+}
+
 // withoutPort cuts a port off, without taking an IPv6 address apart.
 func withoutPort(authority string) string {
 	i := strings.LastIndexByte(authority, ':')

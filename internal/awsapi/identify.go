@@ -33,6 +33,7 @@ type request struct {
 	where      Where
 	target     target
 	media      string // content type without parameters, lower case
+	charset    string // its parameters
 	host       hostName
 	candidates []*service
 }
@@ -68,25 +69,14 @@ func (c *Catalog) newRequest(r *wire.Request, b Body, w Where) (*request, error)
 	if q.host, err = c.readHost(r.Authority, w); err != nil {
 		return nil, err
 	}
-	q.media, err = mediaType(r)
-	return q, err
-}
-
-// mediaType returns the content type. Only a charset of UTF-8 may stand
-// beside it.
-func mediaType(r *wire.Request) (string, error) {
+	q.atHost()
 	value, n := r.Headers.Get("content-type")
 	if n > 1 {
-		return "", refuse("duplicate-header", "content-type is sent twice")
+		return nil, refuse("duplicate-header", "content-type is sent twice")
 	}
-	media, params, _ := strings.Cut(value, ";")
-	media = strings.ToLower(strings.TrimSpace(media))
-	if charset, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(params)), "charset="); ok {
-		if charset = strings.Trim(charset, `"`); charset != "utf-8" {
-			return "", refuse("charset", "the body's charset is not UTF-8")
-		}
-	}
-	return media, nil
+	media, charset, _ := strings.Cut(value, ";")
+	q.media, q.charset = strings.ToLower(strings.TrimSpace(media)), strings.ToLower(strings.TrimSpace(charset))
+	return q, nil
 }
 
 const formMedia = "application/x-www-form-urlencoded"
@@ -130,7 +120,7 @@ func (q *request) takeFormPost() error {
 		!slices.ContainsFunc(q.candidates, func(s *service) bool { return s.formPosts(q.target.segments) }) {
 		return nil
 	}
-	body, err := q.seen("a form")
+	body, err := q.text("a form")
 	if err != nil {
 		return err
 	}
@@ -262,13 +252,25 @@ func sameMeaning(a, b Call, own bool) bool {
 		})
 }
 
-// seen returns the body of an operation that needs it.
+// text returns the body of an operation that is read as text or CBOR. Beside the
+// content type only a charset of UTF-8 may stand.
+func (q *request) text(operation string) ([]byte, error) {
+	if q.charset != "" && q.charset != "charset=utf-8" && q.charset != `charset="utf-8"` {
+		return nil, refuse("charset", "the content type of "+operation+" has more beside it than a charset of UTF-8")
+	}
+	return q.seen(operation)
+}
+
+// seen returns the body of an operation that needs it. An encoded one is read
+// by nobody but the service, so that it can't be decided.
 func (q *request) seen(operation string) ([]byte, error) {
 	if !q.body.Seen {
 		return nil, refuse("body-unseen", operation+" needs its body to be read before the call is decided")
 	}
-	if v, n := q.Headers.Get("content-encoding"); n > 0 && v != "identity" && v != "" {
-		return nil, refuse("content-encoding", "the body of "+operation+" is encoded as "+printable(v))
+	for _, h := range q.Headers {
+		if h.Name == "content-encoding" && h.Value != "identity" && h.Value != "" {
+			return nil, refuse("content-encoding", "the body of "+operation+" is encoded as "+printable(h.Value))
+		}
 	}
 	return q.body.Bytes, nil
 }

@@ -26,7 +26,7 @@ func (q *request) findJSON() ([]match, error) {
 		if !s.speaks(protocol) || !strings.HasPrefix(q.media, "application/x-amz-json-") {
 			return op, "", nil, refuse("content-type", s.head.ID+" does not take a body of type "+printable(q.media))
 		}
-		body, err := q.seen(name)
+		body, err := q.text(name)
 		if err != nil {
 			return op, "", nil, err
 		}

@@ -110,8 +110,10 @@ var refused = map[string]string{
 	"dynamodb TransactWriteItems": "no-action",         // an empty list
 	"cognito-idp":                 "unsigned", "cognito-identity": "unsigned", "sso": "unsigned", "sso-oidc": "unsigned", "signin": "unsigned",
 	"sdb": "unsigned", "importexport": "unknown-service", // SigV2
-	"sns Publish":      "no-action", // no topic and no number
-	"opensearchmemory": "host",      // its own hosts, below on.aws
+	"sns Publish": "no-action", // no topic and no number
+	// Lex V1 and V2 by the gateway's name: one form, other resources.
+	"lex-models DeleteBot": "ambiguous", "lex-models GetImport": "ambiguous", "lexv2-models DescribeImport": "ambiguous",
+	"opensearchmemory": "host", // its own hosts, below on.aws
 }
 
 // reviewed are the services whose rules were reviewed: their samples fit.

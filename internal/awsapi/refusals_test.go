@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/fxamacker/cbor/v2"
+
 	"github.com/credence-gateway/credence/internal/awsapi"
 	"github.com/credence-gateway/credence/internal/wire"
 )
@@ -79,6 +81,27 @@ func TestRefusals(t *testing.T) {
 		{"A36 charset", rest("dynamodb", "POST", "/", "{}", "content-type: application/x-amz-json-1.0; charset=utf-7", "x-amz-target: DynamoDB_20120810.GetItem"), "charset"},
 		{"A36 compressed body", get.with("content-encoding: gzip"), "content-encoding"},
 
+		{"A36 compressed body behind a plain one", get.with("content-encoding: identity", "content-encoding: gzip"), "content-encoding"},
+		{"A36 compressed form", caller.with("content-encoding: deflate"), "content-encoding"},
+		{"A36 compressed CBOR", packed("PutMetricData", map[string]any{"Namespace": "n"}, "content-encoding: gzip"), "content-encoding"},
+		{"A36 compressed XML", rest("s3", "POST", "/b-1?delete", `<Delete></Delete>`, "content-encoding: br"), "content-encoding"},
+		{"A36 compressed REST-JSON", rest("lambda", "PUT", "/2015-03-31/functions/f/configuration", `{}`, "content-encoding: zstd"), "content-encoding"},
+		{"A36 compressed payload", invoke.with("content-encoding: gzip"), "content-encoding"},
+		{"A36 chunks in a body that is read", rest("s3", "POST", "/b-1?delete", `<Delete></Delete>`, "content-encoding: aws-chunked"), "content-encoding"},
+		{"A36 charset behind another parameter", rest("dynamodb", "POST", "/", "{}", "content-type: application/x-amz-json-1.0; a=b; charset=utf-7", "x-amz-target: DynamoDB_20120810.GetItem"), "charset"},
+		{"A36 two charsets", rest("sts", "POST", "/", caller.body, formHeader+"; charset=utf-8; charset=utf-7"), "charset"},
+		{"A36 charset of REST-JSON", rest("lambda", "PUT", "/2015-03-31/functions/f/configuration", `{}`, "content-type: application/json; charset=utf-16"), "charset"},
+		{"A36 charset of XML", rest("s3", "POST", "/b-1?delete", `<Delete></Delete>`, "content-type: application/xml; charset=iso-8859-1"), "charset"},
+		{"A36 target at a REST service", invoke.with("x-amz-target: DynamoDB_20120810.GetItem"), "form"},
+		{"A36 CBOR at a REST service", invoke.with("smithy-protocol: rpc-v2-cbor"), "form"},
+		{"A36 Action at a REST service", invoke.at("POST", "/2015-03-31/functions/f/invocations?Action=GetItem"), "unknown-parameter"},
+		{"A36 form at a REST service", rest("lambda", "POST", "/2015-03-31/functions", "Action=ListFunctions", formHeader), "content-type"},
+		{"A36 CBOR and a form", packed("PutMetricData", nil, formHeader), "duplicate-header"},
+		{"A36 CBOR under the header of JSON", rest("monitoring", "POST", "/service/GraniteServiceVersion20100801/operation/PutMetricData", "{}", "smithy-protocol: rpc-v2-cbor", "content-type: application/json"), "content-type"},
+		{"A36 two Smithy protocols", packed("PutMetricData", nil, "smithy-protocol: rpc-v2-json"), "duplicate-header"},
+		{"A36 CBOR for another service's name", packed("PutMetricData", nil).at("POST", "/service/Logs_20140328/operation/PutLogEvents"), "unknown-operation"},
+		{"A36 CBOR with a query", packed("PutMetricData", nil).at("POST", "/service/GraniteServiceVersion20100801/operation/PutMetricData?Action=DeleteAlarms"), "two-protocols"},
+
 		// A36 JSON that two readers understand differently
 		{"A36 duplicate key", table(`{"TableName":"t","TableName":"u","Key":{}}`), "duplicate-key"},
 		{"A36 duplicate key by escape", table(`{"TableName":"t","Table\u004eame":"u","Key":{}}`), "duplicate-key"},
@@ -97,6 +120,30 @@ func TestRefusals(t *testing.T) {
 		{"A36 nested too deeply", table(`{"TableName":"t","Key":{"a":` + strings.Repeat(`{"M":{"a":`, 200) + `{"S":"x"}` + strings.Repeat(`}}`, 200) + `}}`), "depth"},
 		{"A36 number that is none", rpc("dynamodb", "Query", `{"TableName":"t","Limit":01}`), "parameter-type"},
 		{"A36 fraction for an integer", rpc("dynamodb", "Query", `{"TableName":"t","Limit":1.0}`), "parameter-type"},
+		{"A36 duplicate key, nested", rpc("dynamodb", "PutItem", `{"TableName":"t","Item":{"a":{"S":"1","S":"2"}}}`), "duplicate-key"},
+		{"A36 duplicate key in a document", rest("bedrock", "POST", "/model/m/converse", `{"additionalModelRequestFields":{"a":1,"a":2}}`), "duplicate-key"},
+		{"A36 NUL for a letter", table("{\"TableName\":\"t\x00\",\"Key\":{}}"), "json"},
+		{"A36 too many values", rpc("dynamodb", "BatchWriteItem", `{"RequestItems":{"t":[`+strings.Repeat(`{},`, 1<<20)+`{}]}}`), "size"},
+		{"A36 document nested too deeply", rest("bedrock", "POST", "/model/m/converse", `{"additionalModelRequestFields":`+strings.Repeat(`[`, 200)+strings.Repeat(`]`, 200)+`}`), "depth"},
+		{"A36 JSON lines", table("{\"TableName\":\"t\",\"Key\":{}}\n{\"TableName\":\"u\",\"Key\":{}}"), "json"},
+		{"A36 number that does not fit", rpc("dynamodb", "Query", `{"TableName":"t","Limit":9223372036854775808}`), "parameter-type"},
+
+		// A36 CBOR
+		{"A36 CBOR key twice", packed("PutMetricData", cbor.RawMessage("\xa2\x69Namespace\x61a\x69Namespace\x61b")), "cbor"},
+		{"A36 CBOR key in another case", packed("PutMetricData", map[string]any{"namespace": "n"}), "unknown-parameter"},
+		{"A36 CBOR key that is no text", packed("PutMetricData", map[int]any{1: "n"}), "unknown-parameter"},
+		{"A36 CBOR invalid UTF-8", packed("PutMetricData", cbor.RawMessage("\xa1\x69Namespace\x61\xff")), "cbor"},
+		{"A36 CBOR bytes for text", packed("PutMetricData", map[string]any{"Namespace": []byte("n")}), "parameter-type"},
+		{"A36 CBOR fraction for an integer", packed("DescribeAlarms", map[string]any{"MaxRecords": 1.0}), "parameter-type"},
+		{"A36 CBOR great number", packed("DescribeAlarms", cbor.RawMessage("\xa1\x6aMaxRecords\xc2\x41\x01")), "cbor"},
+		{"A36 CBOR bytes behind", packed("PutMetricData", cbor.RawMessage("\xa0\xa0")), "cbor"},
+		{"A36 CBOR list for the input", packed("PutMetricData", []any{}), "cbor"},
+		{"A36 CBOR cut off", packed("PutMetricData", cbor.RawMessage("\xa1\x69Name")), "cbor"},
+		{"A36 CBOR nested too deeply", packed("PutMetricData", cbor.RawMessage(strings.Repeat("\x81", 200)+"\xf6")), "cbor"},
+		{"A36 CBOR too many values", packed("PutMetricData", cbor.RawMessage("\x9a\x00\x0f\xff\xff"+strings.Repeat("\x82\xf6\xf6", 0xfffff))), "size"},
+		{"A36 CBOR of unknown length, too many values", packed("PutMetricData", cbor.RawMessage("\x9f"+strings.Repeat("\xf6", 1<<20)+"\xff")), "size"},
+
+		// A36 XML
 		{"A36 XML with a DTD", rest("s3", "POST", "/b-1?delete", `<!DOCTYPE x [<!ENTITY k "a">]><Delete><Object><Key>&k;</Key></Object></Delete>`), "xml"},
 		{"A36 XML key twice", rest("s3", "POST", "/b-1?delete", `<Delete><Object><Key>a</Key><Key>b</Key></Object></Delete>`), "duplicate-key"},
 		{"A36 XML unknown element", rest("s3", "POST", "/b-1?delete", `<Delete><Object><Key>a</Key><key>b</key></Object></Delete>`), "unknown-parameter"},
@@ -106,6 +153,27 @@ func TestRefusals(t *testing.T) {
 		{"A36 XML two roots", rest("s3", "POST", "/b-1?delete", `<Delete></Delete><Delete><Object><Key>b</Key></Object></Delete>`), "xml"},
 		{"A36 XML not closed", rest("s3", "POST", "/b-1?delete", `<Delete><Object><Key>a</Key></Object>`), "xml"},
 		{"A36 XML in UTF-16", rest("s3", "POST", "/b-1?delete", `<?xml version="1.0" encoding="UTF-16"?><Delete></Delete>`), "xml"},
+		{"A36 XML key in another case", rest("s3", "POST", "/b-1?delete", `<Delete><object><Key>a</Key></object></Delete>`), "unknown-parameter"},
+		{"A36 XML closed by another name", rest("s3", "POST", "/b-1?delete", `<Delete><Object><Key>a</Quiet></Object></Delete>`), "xml"},
+		{"A36 XML invalid UTF-8", rest("s3", "POST", "/b-1?delete", "<Delete><Object><Key>\xff</Key></Object></Delete>"), "xml"},
+		{"A36 XML entity", rest("s3", "POST", "/b-1?delete", `<Delete><Object><Key>&file;</Key></Object></Delete>`), "xml"},
+		{"A36 XML processing instruction", rest("s3", "POST", "/b-1?delete", `<Delete><?xml-stylesheet href="x"?></Delete>`), "xml"},
+		{"A36 XML text between elements", rest("s3", "POST", "/b-1?delete", `<Delete>x<Object><Key>a</Key></Object></Delete>`), "parameter-type"},
+		{"A36 XML nested too deeply", rest("s3", "POST", "/b-1?delete", strings.Repeat(`<Delete>`, 200)+strings.Repeat(`</Delete>`, 200)), "xml"},
+		{"A36 XML too many elements", rest("s3", "POST", "/b-1?delete", `<Delete>`+strings.Repeat(`<Quiet/>`, 1<<19)+`</Delete>`), "xml"},
+		{"A36 JSON for XML", rest("s3", "POST", "/b-1?delete", `{}`, "content-type: application/json"), "content-type"},
+
+		// A36 forms
+		{"A36 form with too many fields", written("Publish", "TopicArn=t"+strings.Repeat("&x=", 20000)), "size"},
+		{"A36 form nested too deeply", form("sns", "Publish", strings.Repeat("a.", 200)+"a=x"), "form"},
+		{"A36 form invalid UTF-8", written("Publish", "TopicArn=%ff"), "form"},
+		{"A36 form half an escape", written("Publish", "TopicArn=%4"), "form"},
+		{"A36 form key in another case", form("sns", "Publish", "topicarn=t"), "unknown-parameter"},
+		{"A36 form key by escape, twice", written("Publish", "TopicArn=a&Topic%41rn=b"), "duplicate-key"},
+		{"A36 form with a semicolon", written("Publish", "TopicArn=a;TopicArn=b"), "form"},
+		{"A36 form with an empty name", written("Publish", "Topic..Arn=a"), "form"},
+		{"A36 form key without value", written("Publish", "TopicArn"), "form"},
+		{"A36 form map key twice", form("sns", "Publish", "MessageAttributes.entry.1.Name=a", "MessageAttributes.entry.1.Value.DataType=String", "MessageAttributes.entry.2.Name=a", "MessageAttributes.entry.2.Value.DataType=String"), "duplicate-key"},
 		{"A36 body where none belongs", rest("s3", "DELETE", "/b-1/k", "x"), "unexpected-body"},
 		{"A36 form list with a leading zero", form("ec2", "TerminateInstances", "InstanceId.01=i-1"), "unknown-parameter"},
 		{"A36 form field both leaf and tree", form("ec2", "TerminateInstances", "InstanceId=x", "InstanceId.1=i-1"), "parameter-type"},
@@ -129,6 +197,13 @@ func TestRefusals(t *testing.T) {
 		{"A31 S3 key that climbs, encoded", s3("GET", "/b-1/%2e%2e/c-2/k"), "dot-segment"},
 		{"A31 escaped slash behind the bucket", s3("GET", "/b-1%2Fk"), "resource-name"},
 		{"A31 escaped slash behind the bucket, of an object", s3("GET", "/b-1%2Fk/l"), "resource-name"},
+		{"A31 escaped letter of a literal", invoke.at("POST", "/2015-03-31/func%74ions/f/invocations"), "unknown-operation"},
+		{"A31 escape of an escape", invoke.at("POST", "/2015-03-31/functions/%252e%252e%252ff/invocations"), "resource-name"},
+		{"A31 literal in another case", invoke.at("POST", "/2015-03-31/Functions/f/invocations"), "unknown-operation"},
+		{"A31 slash at the end", invoke.at("POST", "/2015-03-31/functions/f/invocations/"), "unknown-operation"},
+		{"A31 invalid UTF-8 in a label", invoke.at("POST", "/2015-03-31/functions/%ff/invocations"), "path"},
+		{"A31 asterisk form", s3("OPTIONS", "*"), "target"},
+		{"A31 authority form", s3("CONNECT", "b-1:443"), "target"},
 		{"A31 half an escape", s3("GET", "/b-1/k%2"), "path"},
 		{"A31 absolute form", s3("GET", "http://evil/b-1/k"), "target"},
 		{"A33 plus in the query", s3("GET", "/b-1?prefix=a+b"), "query"},
@@ -138,6 +213,15 @@ func TestRefusals(t *testing.T) {
 		{"A33 query key twice", s3("GET", "/b-1?prefix=a&prefix=b"), "duplicate-key"},
 		{"A33 query key twice, of those that a map takes", rest("apigateway", "GET", "/restapis/r/stages/s/exports/oas30?a=1&a=2", ""), "duplicate-key"},
 		{"A33 query key in another case", s3("GET", "/b-1?ACL"), "unknown-parameter"},
+
+		{"A33 query key twice, once by escape", s3("GET", "/b-1?prefix=a&pref%69x=b"), "duplicate-key"},
+		{"A33 invalid UTF-8 in the query", s3("GET", "/b-1?prefix=%ff"), "query"},
+		{"A33 too many query parameters", s3("GET", "/b-1?"+strings.Repeat("prefix=a&", 300)+"a=b"), "query"},
+		{"invalid UTF-8 in a header", s3("PUT", "/b-1/k", "x-amz-tagging: a=\xff"), "utf-8"},
+		{"invalid UTF-8 in a header's list", s3("GET", "/b-1/k?attributes", "x-amz-object-attributes: ETag,\xff"), "utf-8"},
+		{"invalid UTF-8 in metadata", s3("PUT", "/b-1/k", "x-amz-meta-a: \xff"), "utf-8"},
+		{"two accounts", rest("s3", "GET", "/v20180820/accesspoint", "", "x-amz-account-id: 111122223333", "x-amz-account-id: 444455556666"), "duplicate-header"},
+		{"metadata twice", s3("PUT", "/b-1/k", "x-amz-meta-a: 1", "x-amz-meta-a: 2"), "duplicate-header"},
 
 		// S3's query keys
 		{"unknown sub-resource", s3("GET", "/b-1/k?nosuch"), "unknown-parameter"},
@@ -181,6 +265,40 @@ func TestRefusals(t *testing.T) {
 				t.Errorf("error %v, want rule %s; call %+v", err, test.rule, call)
 			}
 		})
+	}
+}
+
+// written builds a form of SNS whose fields stand as they are.
+func written(action, fields string) req {
+	return rest("sns", "POST", "/", "Action="+action+"&Version=2010-03-31&"+fields, "content-type: application/x-www-form-urlencoded")
+}
+
+// packed builds a request of CloudWatch in CBOR.
+func packed(operation string, input any, headers ...string) req {
+	body, err := cbor.Marshal(input)
+	if input == nil || err != nil {
+		body = nil
+	}
+	if raw, ok := input.(cbor.RawMessage); ok {
+		body = raw // as it is, even when it is not one value
+	}
+	headers = append([]string{"smithy-protocol: rpc-v2-cbor", "content-type: application/cbor"}, headers...)
+	return rest("monitoring", "POST", "/service/GraniteServiceVersion20100801/operation/"+operation, string(body), headers...)
+}
+
+// TestContentTypes: what a body is written in matters where it is read, and
+// nowhere else.
+func TestContentTypes(t *testing.T) {
+	c := load(t)
+	for _, r := range []req{
+		s3("PUT", "/b-1/k", "content-type: text/html; charset=iso-8859-1", "content-encoding: gzip"),
+		s3("GET", "/b-1/k", "content-type: text/plain; charset=utf-16"),
+		rest("lambda", "POST", "/2015-03-31/functions/f/invocations", "\xff", "content-type: text/plain; charset=latin1"),
+		rest("lambda", "PUT", "/2015-03-31/functions/f/configuration", `{}`, `content-type: application/json; charset="UTF-8"`, "content-encoding: identity"),
+	} {
+		if _, err := r.identify(c); err != nil {
+			t.Errorf("%s %s %v: %v", r.Method, r.Target, r.Headers, err)
+		}
 	}
 }
 

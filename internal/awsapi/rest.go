@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/credence-gateway/credence/internal/awsapi/model"
+	"github.com/credence-gateway/credence/internal/wire"
 )
 
 // route is a REST operation's method and URI template.
@@ -24,9 +25,9 @@ type segment struct {
 	greedy bool
 }
 
-func newRoute(op *operation, shapes []model.Shape) *route {
+func newRoute(op *operation, uri string, shapes []model.Shape) *route {
 	r := &route{op: op}
-	path, query, _ := strings.Cut(op.URI, "?")
+	path, query, _ := strings.Cut(uri, "?")
 	for _, s := range strings.Split(strings.TrimPrefix(path, "/"), "/") {
 		seg := segment{text: s}
 		if strings.HasPrefix(s, "{") && strings.HasSuffix(s, "}") {
@@ -409,14 +410,18 @@ func (q *request) bindHeader(s *service, m model.Member, out map[string]any) err
 	if n == 0 {
 		return nil
 	}
-	if n > 1 {
+	if n > 1 && !q.sameAccount(m.Wire, value) {
 		return refuse("duplicate-header", "the header "+m.Wire+" is there twice")
 	}
 	shape := s.data.Shapes[m.Shape]
 	if shape.Kind == model.List {
 		var list []any
 		for _, part := range strings.Split(value, ",") {
-			list = append(list, strings.TrimSpace(part))
+			v, err := scalar(s.data.Shapes[shape.Members[0].Shape].Kind, strings.TrimSpace(part), m.Name)
+			if err != nil {
+				return err
+			}
+			list = append(list, v)
 		}
 		out[m.Name] = list
 		return nil
@@ -424,6 +429,13 @@ func (q *request) bindHeader(s *service, m model.Member, out map[string]any) err
 	v, err := scalar(shape.Kind, value, m.Name)
 	out[m.Name] = v
 	return err
+}
+
+// sameAccount: every value of a header is that account's number. The SDK for
+// Java names the account of an Outposts bucket twice.
+func (q *request) sameAccount(name, value string) bool {
+	return accountNumber.MatchString(value) && !q.hoisted(name) &&
+		!slices.ContainsFunc(q.Headers, func(h wire.Header) bool { return h.Name == name && h.Value != value })
 }
 
 func (q *request) bindHeaders(m model.Member, out map[string]any) error {
@@ -472,6 +484,9 @@ func (q *request) bindBody(s *service, op *operation, out map[string]any) error 
 	if payload != nil && s.data.Shapes[shape].Kind != model.Structure && s.data.Shapes[shape].Kind != model.Document {
 		out[payload.Name] = string(body)
 		return nil
+	}
+	if _, err := q.text(op.Name); err != nil {
+		return err
 	}
 	v, err := q.decodeBody(s, shape, body)
 	if err != nil {

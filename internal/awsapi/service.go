@@ -68,7 +68,10 @@ func (s *service) index() {
 		}
 		s.operations[op.Name] = op
 		if s.speaksREST() && !op.Unrouted {
-			s.routes[op.Method] = append(s.routes[op.Method], newRoute(op, s.data.Shapes))
+			s.routes[op.Method] = append(s.routes[op.Method], newRoute(op, op.URI, s.data.Shapes))
+		}
+		if op.OtherURI != "" {
+			s.routes[op.Method] = append(s.routes[op.Method], newRoute(op, op.OtherURI, s.data.Shapes))
 		}
 	}
 	for i := range s.data.Types {

@@ -15,6 +15,7 @@ import (
 // binder makes one service's operations and rules.
 type binder struct {
 	raw       *rawService
+	routes    routes
 	iam       *iamData
 	common    common
 	over      *override
@@ -29,12 +30,12 @@ type binder struct {
 	report    *report
 }
 
-func newBinder(raw *rawService, iam *iamData, c common, overrides map[string]*override, rep *report) *binder {
+func newBinder(raw *rawService, routes routes, iam *iamData, c common, overrides map[string]*override, rep *report) *binder {
 	over := overrides[raw.id]
 	if over == nil {
 		over = &override{}
 	}
-	b := &binder{raw: raw, iam: iam, common: c, over: over, shared: sharedByPrefix(overrides), shapes: newShapes(raw), outputs: sensitiveShapes(raw), types: map[string]int{}, forms: map[string]int{}, report: rep}
+	b := &binder{raw: raw, routes: routes, iam: iam, common: c, over: over, shared: sharedByPrefix(overrides), shapes: newShapes(raw), outputs: sensitiveShapes(raw), types: map[string]int{}, forms: map[string]int{}, report: rep}
 	b.prefix = choosePrefix(raw, iam, c, over)
 	return b
 }
@@ -154,7 +155,7 @@ func (b *binder) operation(name string) (model.Operation, error) {
 	op := model.Operation{
 		Name: name, Method: raw.HTTP.Method, URI: raw.HTTP.RequestURI, HostPrefix: raw.Endpoint.HostPrefix,
 		NoAuth: raw.noAuth(), Vends: slices.Contains(b.common.Vends, id), Refuse: b.over.Refuse[name],
-		Unrouted: slices.Contains(b.over.Unrouted, name), FormPost: slices.Contains(b.over.FormPost, name),
+		OtherURI: b.otherURI(name), Unrouted: slices.Contains(b.over.Unrouted, name), FormPost: slices.Contains(b.over.FormPost, name),
 	}
 	if raw.Input != nil {
 		op.Input = b.shapes.add(raw.Input.Shape) + 1

@@ -155,11 +155,11 @@ func write(raw []*rawService, iam *iamData, parts *partitions, out string) error
 	if err := checkLists(raw, c); err != nil {
 		return err
 	}
-	rep := newReport()
+	rep, all := newReport(), routesOf(raw, overrides)
 	index := model.Index{Botocore: botocoreVersion, IAMData: iamVersion, Partitions: parts.model()}
 	var w model.Writer
 	for _, s := range raw {
-		b := newBinder(s, iam, c, overrides, rep)
+		b := newBinder(s, all, iam, c, overrides, rep)
 		block, err := b.service()
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.id, err)

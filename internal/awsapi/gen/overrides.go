@@ -49,7 +49,8 @@ type override struct {
 	Only       []string            `yaml:"only"`  // the operations of that part
 	Host       string              `yaml:"host"`  // of a part, in every partition, without the DNS suffix
 	FormPost   []string            `yaml:"form_post"`
-	Headers    map[string]string   `yaml:"headers"` // member: header that SDKs add to every request of a part
+	Slashless  bool                `yaml:"slashless"` // the models of other SDKs have no slash at the end of its URIs
+	Headers    map[string]string   `yaml:"headers"`   // member: header that SDKs add to every request of a part
 	Prefix     string              `yaml:"prefix"`
 	Signing    []string            `yaml:"signing"`
 	AllTypes   bool                `yaml:"all_types"`

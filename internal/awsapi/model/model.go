@@ -128,6 +128,7 @@ type Operation struct {
 	Vends             bool   // the answer holds AWS credentials or a presigned URL
 	Presigns          bool   // ... a presigned URL alone
 	Refuse            string // why the operation is never identified; "" for most
+	OtherURI          string // the same without a slash at the end, as some SDKs send it; "" for most
 	FormPost          bool   // a GET whose query may come as a form in a POST
 	Unrouted          bool   // another operation has the same request form and answers for it
 	Rules             []Rule
