@@ -49,8 +49,9 @@ const (
 
 var outcomes = []outcome{one, group, named, purpose, unknown, wrong}
 
-// judge identifies a request and holds the answer to what it calls.
-func (s sent) judge(t testing.TB, c *awsapi.Catalog) (outcome, string) {
+// judge identifies a request and holds the answer to what it calls. A protocol
+// that the sender did not name is not asked for.
+func (s sent) judge(t testing.TB, c *awsapi.Catalog) (awsapi.Call, outcome, string) {
 	r, body := s.request(t)
 	r.Authority = s.Host
 	call, err := c.Identify(r, body, awsapi.Where{Service: s.Scope, Region: "us-east-1", Account: account, Hosts: []string{gateway}})
@@ -62,20 +63,20 @@ func (s sent) judge(t testing.TB, c *awsapi.Catalog) (outcome, string) {
 	errors.As(err, &refusal)
 	text := fmt.Sprintf("%s %s (%s, %s, %s): %v %s by %s, %v", s.Service, s.Operation, s.Protocol, s.Addressing, s.Variant, call.Services, call.Operation, call.Protocol, err)
 	switch {
-	case err == nil && (call.Operation != want || !slices.Contains(call.Services, s.service()) || string(call.Protocol) != s.Protocol):
-		return wrong, text
+	case err == nil && (call.Operation != want || !slices.Contains(call.Services, s.service()) || s.Protocol != "" && string(call.Protocol) != s.Protocol):
+		return call, wrong, text
 	case err == nil && len(call.Services) > 1:
-		return group, text
+		return call, group, text
 	case err == nil:
-		return one, text
+		return call, one, text
 	case refusal.Rule == refused[s.Service+" "+s.Operation], refusal.Rule == refused[s.Service], s.lacking(c), s.unreachable():
-		return purpose, text
-	case refusal.Rule == "resource-name" && refusal.Operation == want:
-		return named, text
+		return call, purpose, text
+	case (refusal.Rule == "resource-name" || refusal.Rule == "no-action") && refusal.Operation == want:
+		return call, named, text
 	case refusal.Operation != "" && refusal.Operation != want:
-		return wrong, text
+		return call, wrong, text
 	}
-	return unknown, text
+	return call, unknown, text
 }
 
 // lacking: botocore makes requests to directory buckets of operations that they
@@ -132,7 +133,7 @@ func TestCorpus(t *testing.T) {
 	found := tally{}
 	nightly := os.Getenv("CREDENCE_NIGHTLY") != ""
 	serialised(t, nightly, func(s sent) {
-		o, text := s.judge(t, c)
+		_, o, text := s.judge(t, c)
 		found.add(s, o)
 		switch o {
 		case wrong:
