@@ -465,6 +465,30 @@ func TestEraseWhatWasShipped(t *testing.T) {
 	}
 }
 
+// TestEraseWithoutAStore: nobody records, and what was shipped is erased all the
+// same.
+func TestEraseWithoutAStore(t *testing.T) {
+	r, u, now := newShipped(t)
+	ref := u.record(t, message("a"), random(100), 100)
+	*now = now.Add(time.Hour)
+	if err := bodies.NewShipper(u.Store, 0).Ship(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Close(); err != nil {
+		t.Fatal(err)
+	}
+	full := errors.New("the log is full")
+	if err := bodies.Erase(ctx, u.dir, r, "session", func([]string) error { return full }); !errors.Is(err, full) || len(r.there) != 2 {
+		t.Errorf("erased without a record: %v, %v", err, slices.Collect(maps.Keys(r.there)))
+	}
+	if err := bodies.Erase(ctx, u.dir, r, "session", func([]string) error { return nil }); err != nil {
+		t.Error(err)
+	}
+	if !bodies.NewReaderFS(r.files()).Erased(ref) || !u.reader().Erased(ref) {
+		t.Errorf("there is %v", slices.Collect(maps.Keys(r.there)))
+	}
+}
+
 // TestSweepWhatWasShipped: days are over everywhere.
 func TestSweepWhatWasShipped(t *testing.T) {
 	r, u, now := newShipped(t)

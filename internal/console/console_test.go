@@ -236,6 +236,34 @@ func TestShred(t *testing.T) {
 	}
 }
 
+// TestShredThatFails: who asked is told that nothing is erased, and so is the log.
+func TestShredThatFails(t *testing.T) {
+	u := newUnit(t)
+	u.call("alpha", "c1", "secret")
+	index, err := replay.OpenIndex(filepath.Join(t.TempDir(), "index"), replay.Folder(u.dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = index.Close() })
+	u.api, err = console.New(console.Config{Index: index, Log: replay.Folder(u.dir), Record: u.append, Erase: func(_ context.Context, _ string, say func([]string) error) error {
+		return errors.Join(say([]string{"alpha/1"}), errors.New("the bucket keeps it"))
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	status, v := u.ask("POST", "/v1/sessions/alpha/shred", `{"reason":"asked to"}`)
+	if status != 502 || !strings.Contains(v.(map[string]any)["error"].(string), "not erased, try again: the bucket keeps it") {
+		t.Errorf("%d %v", status, v)
+	}
+	list, err := replay.Timeline(replay.Folder(u.dir), "alpha")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last := list[len(list)-1]; last.Type != "body.shred" || last.Outcome != "failed" || !strings.Contains(last.Message, "the bucket keeps it") {
+		t.Errorf("the log ends with %+v", last)
+	}
+}
+
 func TestNewWantsEverything(t *testing.T) {
 	if _, err := console.New(console.Config{}); !errors.Is(err, console.ErrConfig) {
 		t.Error(err)
