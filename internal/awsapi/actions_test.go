@@ -138,7 +138,7 @@ func TestActions(t *testing.T) {
 		{"TransactWriteItems", rpc("dynamodb", "TransactWriteItems", `{"TransactItems":[{"Put":{"TableName":"a","Item":{}}},{"Delete":{"TableName":"b","Key":{}}},{"Put":{"TableName":"a","Item":{}}},{"ConditionCheck":{"TableName":"c","Key":{},"ConditionExpression":"x"}}]}`),
 			[]string{"dynamodb:ConditionCheckItem " + table + "c", "dynamodb:PutItem " + table + "a", "dynamodb:DeleteItem " + table + "b"}},
 		{"TransactGetItems", rpc("dynamodb", "TransactGetItems", `{"TransactItems":[{"Get":{"TableName":"a","Key":{}}}]}`), []string{"dynamodb:GetItem " + table + "a"}},
-		{"ExecuteStatement", rpc("dynamodb", "ExecuteStatement", `{"Statement":" delete FROM \"t\" WHERE id='1'"}`), []string{"dynamodb:PartiQLDelete " + table + "*?"}},
+		{"ExecuteStatement", rpc("dynamodb", "ExecuteStatement", `{"Statement":" delete FROM \"t\" WHERE id='1'"}`), []string{"dynamodb:PartiQLDelete " + table + "t"}},
 		{"ListTables", rpc("dynamodb", "ListTables", `{}`), []string{"dynamodb:ListTables *?"}},
 
 		// SQS: "Actions, resources, and condition keys for Amazon SQS".

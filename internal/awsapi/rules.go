@@ -54,7 +54,11 @@ func (e *evaluation) once(r *model.Rule, at any) error {
 	if err != nil || !holds {
 		return err
 	}
-	resources, err := e.resources(r, at)
+	find := e.resources
+	if strings.HasPrefix(r.Action, partiQL) {
+		find = e.stated
+	}
+	resources, err := find(r, at)
 	if err != nil {
 		return err
 	}

@@ -19,7 +19,7 @@ func TestPlanByResource(t *testing.T) {
 		{"arn:aws:dynamodb:*:table/people", table + "people/stream/2026", true},
 		{"arn:aws:dynamodb:*:table/people", table + "people2", false},
 		{"arn:aws:dynamodb:*:table/people", table + "orders/index/people", false},
-		{"arn:aws:dynamodb:*:table/people", table + "*", true}, // ExecuteStatement
+		{"arn:aws:dynamodb:*:table/people", table + "*", true}, // one that is not told
 		{"arn:aws:dynamodb:*:table/people", table + "*/index/*", true},
 		{"arn:aws:dynamodb:*:table/people", "arn:aws:dynamodb:*", true}, // an action without resources
 		{"arn:aws:dynamodb:*:table/people", "arn:aws:s3:*", false},
