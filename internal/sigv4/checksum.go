@@ -1,12 +1,17 @@
 package sigv4
 
 import (
-	"crypto/sha1" //nolint:gosec // the agent's choice of checksum, not a signature
+	"crypto/md5"  //nolint:gosec // the agent's choice of checksum, not a signature
+	"crypto/sha1" //nolint:gosec // the same
 	"crypto/sha256"
+	"crypto/sha512"
 	"hash"
 	"hash/crc32"
 	"hash/crc64"
 	"sync"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/zeebo/xxh3"
 )
 
 // crc64NVMe is the reversed polynomial of CRC-64/NVME, from the NVM Express
@@ -33,6 +38,16 @@ func checksum(header string) hash.Hash {
 		return sha1.New()
 	case "x-amz-checksum-sha256":
 		return sha256.New()
+	case "x-amz-checksum-sha512":
+		return sha512.New()
+	case "x-amz-checksum-md5":
+		return md5.New()
+	case "x-amz-checksum-xxhash64":
+		return xxhash.New()
+	case "x-amz-checksum-xxhash3":
+		return xxh3.New()
+	case "x-amz-checksum-xxhash128":
+		return xxh3.New128()
 	}
 	return nil
 }

@@ -30,7 +30,7 @@ const (
 type ChunkConfig struct {
 	Form    string // StreamingSigned, StreamingSignedTrailer or StreamingUnsigned
 	Length  int64  // bytes of data, x-amz-decoded-content-length
-	Trailer string // name of the one trailer; "" in the form without
+	Trailer string // name of the one trailer; "" in the signed form without, and where the unsigned one has none
 
 	In  Chain // what the agent signed; unused in the unsigned form
 	Out Chain // what the gateway signed for upstream; unused in the unsigned form
@@ -59,11 +59,23 @@ func (s *Signature) Chunks(r *wire.Request) (ChunkConfig, error) {
 	}
 	c.Length, _ = strconv.ParseInt(length, 10, 64) // 18 digits fit
 	trailer, n := r.Headers.Get("x-amz-trailer")
-	if n > 1 || (n == 1) == (s.PayloadHash == StreamingSigned) || n == 1 && checksum(trailer) == nil {
+	if n > 1 || !mayTrail(s.PayloadHash, trailer) {
 		return ChunkConfig{}, ErrTrailer.about(trailer)
 	}
 	c.Trailer = trailer
 	return c, nil
+}
+
+// mayTrail reports whether a form has this trailer, or none when it is "". The
+// unsigned form may leave it out.
+func mayTrail(form, trailer string) bool {
+	switch {
+	case form == StreamingSigned:
+		return trailer == ""
+	case trailer == "":
+		return form == StreamingUnsigned
+	}
+	return checksum(trailer) != nil
 }
 
 // ChunkResigner takes a body in aws-chunked framing in pieces of any size,
@@ -118,11 +130,10 @@ func NewChunkResigner(c ChunkConfig) (*ChunkResigner, error) {
 	case r.signed && (c.In.date == "" || c.Out.date == ""):
 		return nil, fmt.Errorf("%w: a signed form needs both chains", ErrChunkConfig)
 	}
-	if c.Form != StreamingSigned {
-		if r.sum = checksum(c.Trailer); r.sum == nil {
-			return nil, ErrTrailer.about(c.Trailer)
-		}
+	if !mayTrail(c.Form, c.Trailer) {
+		return nil, ErrTrailer.about(c.Trailer)
 	}
+	r.sum = checksum(c.Trailer)
 	if r.signed {
 		r.in, r.out, r.chunks = newLink(c.In), newLink(c.Out), sha256.New()
 	}

@@ -313,7 +313,8 @@ func TestChunkedByHand(t *testing.T) {
 	}
 }
 
-// TestChecksums uses the check values of the CRC catalogue and FIPS 180.
+// TestChecksums uses the check values of the CRC catalogue, FIPS 180, RFC 1321
+// and the reference implementation of xxHash.
 func TestChecksums(t *testing.T) {
 	for name, sum := range map[string]string{
 		"crc32":     "y/Q5Jg==",
@@ -321,12 +322,32 @@ func TestChecksums(t *testing.T) {
 		"crc64nvme": "rosUhgp5mIg=",
 		"sha1":      "98O8HYCOBHMq32eZZczDTKeuNEE=",
 		"sha256":    "FeKw08M4keuw8e9gnsQZQgwg4yDOlMZfvIwzEkSOsiU=",
+		"sha512":    "2eZ2LdHI6vbWGzxhkvxAjU1tXxF20MKRabwk5xw/J0rSf81YEbMT1oH35V7ALXPUmclUVba1u1A6z1dPuo/+hQ==",
+		"md5":       "JfnnlDI7RTiF9RgfG2JNCw==",
+		"xxhash64":  "jLhB20DmroM=",
+		"xxhash3":   "ctyxi2ehff8=",
+		"xxhash128": "MxGUd+3l3NXpcWQnaB1YYA==",
 	} {
 		r := signedExample(sigv4.StreamingUnsigned, "9", "x-amz-checksum-"+name)
 		body := "4\r\n1234\r\n5\r\n56789\r\n0\r\nx-amz-checksum-" + name + ":" + sum + "\r\n\r\n"
 		got, err := push(newResigner(t, r, awsExample, nil, nil), []byte(body), 3)
 		if err != nil || string(got) != body {
 			t.Errorf("%s: %q, %v", name, got, err)
+		}
+	}
+}
+
+// The unsigned form may have no trailer, and then nothing that looks like one.
+func TestNoTrailer(t *testing.T) {
+	for body, want := range map[string]error{
+		"4\r\n1234\r\n0\r\n\r\n":                                  nil,
+		"4\r\n1234\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n": sigv4.ErrTrailer,
+		"4\r\n1234\r\n0\r\n":                                      sigv4.ErrChunkTruncated,
+	} {
+		r := signedExample(sigv4.StreamingUnsigned, "4", "")
+		got, err := push(newResigner(t, r, awsExample, nil, nil), []byte(body), 3)
+		if !errors.Is(err, want) || want == nil && string(got) != body {
+			t.Errorf("%q: %q, %v", body, got, err)
 		}
 	}
 }
@@ -351,7 +372,8 @@ func TestChunksOfHead(t *testing.T) {
 		{"signed with trailer", sigv4.StreamingSignedTrailer, "10", "x-amz-checksum-sha1", nil, nil},
 		{"unsigned", sigv4.StreamingUnsigned, "0", "x-amz-checksum-crc32", nil, nil},
 		{"A28 trailer in the form without", sigv4.StreamingSigned, "10", "x-amz-checksum-crc32", nil, sigv4.ErrTrailer},
-		{"A28 no trailer declared", sigv4.StreamingUnsigned, "10", "", nil, sigv4.ErrTrailer},
+		{"unsigned without trailer", sigv4.StreamingUnsigned, "10", "", nil, nil},
+		{"A28 no trailer declared", sigv4.StreamingSignedTrailer, "10", "", nil, sigv4.ErrTrailer},
 		{"A28 two trailers", sigv4.StreamingUnsigned, "10", "x-amz-checksum-crc32,x-amz-checksum-sha1", nil, sigv4.ErrTrailer},
 		{"A28 other trailer", sigv4.StreamingUnsigned, "10", "x-amz-meta-a", nil, sigv4.ErrTrailer},
 		{"A28 unknown checksum", sigv4.StreamingUnsigned, "10", "x-amz-checksum-md6", nil, sigv4.ErrTrailer},
@@ -400,7 +422,8 @@ func TestChunkConfig(t *testing.T) {
 		{"no chain out", func(c *sigv4.ChunkConfig) { c.Out = sigv4.Chain{} }, sigv4.ErrChunkConfig},
 		{"negative length", func(c *sigv4.ChunkConfig) { c.Length = -1 }, sigv4.ErrChunkConfig},
 		{"over the hard limit", func(c *sigv4.ChunkConfig) { c.MaxChunk = 16<<20 + 1 }, sigv4.ErrChunkConfig},
-		{"unsigned without trailer", func(c *sigv4.ChunkConfig) { c.Form = sigv4.StreamingUnsigned }, sigv4.ErrTrailer},
+		{"signed trailer without trailer", func(c *sigv4.ChunkConfig) { c.Form = sigv4.StreamingSignedTrailer }, sigv4.ErrTrailer},
+		{"unsigned with another trailer", func(c *sigv4.ChunkConfig) { c.Form, c.Trailer = sigv4.StreamingUnsigned, "x-amz-meta-a" }, sigv4.ErrTrailer},
 	} {
 		config := good
 		c.change(&config)

@@ -162,7 +162,7 @@ var (
 	ErrDecodedLength = refusal("decoded-length", "x-amz-decoded-content-length is not the length of the body")
 	// ErrTrailer: the trailer is not exactly the one that x-amz-trailer
 	// declares, which must be one x-amz-checksum-* that the gateway knows (A28).
-	ErrTrailer = refusal("trailer", "the trailer differs from x-amz-trailer, or is not one of crc32, crc32c, crc64nvme, sha1, sha256")
+	ErrTrailer = refusal("trailer", "the trailer differs from x-amz-trailer, or is not one of the checksums of S3: crc32, crc32c, crc64nvme, sha1, sha256, sha512, md5, xxhash64, xxhash3, xxhash128")
 	// ErrTrailerSignature: the signature of the trailer is another one (A28).
 	ErrTrailerSignature = refusal("trailer-signature", "the signature of the trailer does not match")
 	// ErrChecksum: the checksum in the trailer is not that of the body (A28).
