@@ -35,6 +35,7 @@ test-sdks: setup $(NPM) ## the grid of every SDK: docs/sdks.md (fetches Node.js,
 	bash test/sdks/tools.sh
 	PATH="$(abspath $(dir $(NPM))):$$PATH" $(GO) test -v -count=1 -timeout 30m -tags sdks ./test/sdks/...
 	PATH="$(abspath $(dir $(NPM))):$$PATH" $(GO) test -v -count=1 -timeout 30m -tags sdks -run Java ./test/masked
+	$(GO) test -v -count=1 -timeout 30m -tags sdks ./test/versity
 
 check: $(STAMP) ## format, vet, staticcheck, generated code, layout
 	@test -z "$$(gofmt -l cmd extauthz extproc xds policies envoy examples test internal)" || { gofmt -l . ; echo "run: make format"; exit 1; }
@@ -61,6 +62,7 @@ bench: setup ## paired ratios against passthrough and a bare two-filter skeleton
 
 nightly: setup ## long fuzz, kill and soak runs
 	CREDENCE_NIGHTLY=1 $(GO) test -count=1 -timeout 120m ./...
+	$(GO) test -count=1 -timeout 30m -tags sdks ./test/versity/...
 	bash test/fuzz.sh 10m
 
 clean: ## remove what was built and fetched

@@ -6,6 +6,7 @@ package gateway
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -67,6 +68,8 @@ type Config struct {
 	Policy string
 	// Answer answers for AWS. Default: Amazon.
 	Answer func(*awsfake.Call)
+	// Emulator is the URL of another AWS than Upstream. Default: Upstream's.
+	Emulator string
 	// Public is a DNS name by which agents call the gateway over https, with a
 	// certificate for it and what stands before it. Default: none, over http.
 	Public string
@@ -90,7 +93,8 @@ var (
 	MintedKey = sigv4.Credentials{AccessKeyID: "ASIAMINTED0000000000", Secret: secret.New("minted"), SessionToken: secret.New("minted-token")}
 )
 
-const assumed = `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>` +
+// Assumed is STS's answer that hands MintedKey out.
+const Assumed = `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>` +
 	`<AccessKeyId>ASIAMINTED0000000000</AccessKeyId><SecretAccessKey>minted</SecretAccessKey><SessionToken>minted-token</SessionToken>` +
 	`<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials><AssumedRoleUser><Arn>arn:aws:sts::123456789012:assumed-role/r/s</Arn>` +
 	`<AssumedRoleId>AROA:s</AssumedRoleId></AssumedRoleUser></AssumeRoleResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></AssumeRoleResponse>`
@@ -114,7 +118,7 @@ func AssumeRole(c *awsfake.Call) bool {
 	if c.Method != http.MethodPost || !strings.Contains(c.Headers.Value("authorization"), "/sts/aws4_request") {
 		return false
 	}
-	c.Reply(200, assumed, "content-type: text/xml")
+	c.Reply(200, Assumed, "content-type: text/xml")
 	return true
 }
 
@@ -137,7 +141,7 @@ func New(t testing.TB, c Config) *Unit {
 		Answer: c.Answer,
 		Keys:   map[string]sigv4.Credentials{OwnKey.AccessKeyID: OwnKey, MintedKey.AccessKeyID: MintedKey},
 	})}
-	args := []string{"init", "--config", u.Config(), "--listen", u.Address, "--emulator", u.Upstream.URL(), "--issuer", issuer.URL(), "--anchor", filepath.Join(u.Dir, "anchors")}
+	args := []string{"init", "--config", u.Config(), "--listen", u.Address, "--emulator", cmp.Or(c.Emulator, u.Upstream.URL()), "--issuer", issuer.URL(), "--anchor", filepath.Join(u.Dir, "anchors")}
 	if c.Public != "" {
 		_, port, _ := net.SplitHostPort(u.Address)
 		args = append(args, "--public-url", "https://"+net.JoinHostPort(c.Public, port))
