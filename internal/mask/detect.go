@@ -133,7 +133,7 @@ var secrets = []detector{
 	{name: "aws-session-token", needs: upper | lower | digit, least: 100, find: prefixed("IQoJb3JpZ2lu", word64, 80, "FwoGZXIvYXdz", word64, 80)},
 	{name: "aws-presigned-url", needs: upper | equals | dash, least: 40, find: presigned},
 	{name: "gateway-key-id", needs: upper, least: 20, find: prefixed("CRDN", base32Byte, 16)},
-	{name: "private-key", needs: upper | dash, least: 30, find: pem},
+	{name: "private-key", needs: upper | dash, least: 27, find: pem},
 	{name: "jwt", needs: lower | dot, least: 20, find: jwt},
 	{name: "url-password", needs: colon | at, least: 8, find: urlPassword},
 	{name: "provider-token", needs: lower, least: 20, find: prefixed(

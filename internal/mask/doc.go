@@ -19,16 +19,19 @@
 // A Detector finds secrets and personal data in the text of every leaf, names
 // of members included: keys of AWS and other providers, private keys, tokens,
 // payment cards, IBANs, addresses. Text that is itself JSON, or base64 of text,
-// is looked into, three levels deep.
+// is looked into, three levels deep, and stays that.
 //
 // # What becomes of it
 //
 // Redact writes "[masked]" (base64 of it for binary values, 0 for numbers,
 // false for booleans), Partial keeps the last four characters of sixteen or
 // more, Token writes an HMAC that is the same for the same value, Seal what
-// Sealing's function makes of it, Null and Drop leave nothing, Block refuses the body. An action that the format has no form
-// for falls back to Redact. A leaf in which nothing is found keeps its very
-// bytes.
+// Sealing's function makes of it, Null and Drop leave nothing, Block refuses the
+// body. An action that the format has no form for falls back to Redact. Where a
+// text's format doesn't tell what it is, what stands in its place is a time for a
+// time, "+masked+" for what may be base64, and in XML a number for a number. A
+// leaf in which nothing is found keeps its very bytes; one of more than 64 KiB,
+// which is masked as it comes, its text: it may be escaped otherwise.
 //
 // # Formats
 //

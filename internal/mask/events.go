@@ -5,20 +5,22 @@ import (
 	"encoding/base64"
 	"encoding/binary"
 	"hash/crc32"
+	"slices"
 	"strings"
+	"unicode/utf8"
 )
 
 // eventStream masks AWS event streams, message by message
 // (application/vnd.amazon.eventstream; "Event Stream Encoding" in Amazon
 // Transcribe's developer guide). Text that one event begins and the next goes
-// on with (a model's answer) is looked at as one: events are held until a word
-// has ended.
+// on with (a model's answer) is looked at as one: an event is held until what it
+// ends with can't be part of something that the next goes on with.
 type eventStream struct {
 	holder
 	leaves
 	opts Options
 	held []event
-	size int // bytes of text in what is held
+	size int // bytes of what is held
 }
 
 // event is a message that is held.
@@ -39,8 +41,8 @@ const (
 	preludeSize = 12
 	crcSize     = 4
 	maxMessage  = 16 << 20
-	maxEvents   = 256
-	maxHeader   = 0x7fff // bytes of a header's value, as SDKs read it
+	maxEvents   = maxHeld / 2 // bytes of events that are held
+	maxHeader   = 0x7fff      // bytes of a header's value, as SDKs read it
 )
 
 func newEvents(m *Mask, o Options, counts Counts) *eventStream {
@@ -72,7 +74,7 @@ func (e *eventStream) Finish(dst []byte) ([]byte, error) {
 	if len(e.rest()) > 0 {
 		err = ErrFormat
 	} else {
-		dst, err = e.flush(dst)
+		dst, err = e.release(dst, true)
 	}
 	return dst, e.check(err)
 }
@@ -105,8 +107,8 @@ func (e *eventStream) scan(dst []byte) ([]byte, error) {
 	}
 }
 
-// message masks an event by itself and holds it, or writes it with what was
-// held when its text has come to the end of a word.
+// message masks an event by itself and holds it, as long as its text may be the
+// start of something that the next one goes on with.
 func (e *eventStream) message(dst, headers, payload []byte) ([]byte, error) {
 	headers, kind, name, err := e.headers(headers)
 	if err != nil {
@@ -122,31 +124,150 @@ func (e *eventStream) message(dst, headers, payload []byte) ([]byte, error) {
 		}
 	}
 	e.held = append(e.held, ev)
-	for _, t := range ev.texts {
-		e.size += len(t.text)
-	}
-	if e.open(ev.texts) {
-		if e.size > maxHeld/4 || len(e.held) > maxEvents {
-			return dst, ErrBound
-		}
-		return dst, nil
-	}
-	return e.flush(dst)
+	e.size += len(ev.headers) + len(ev.payload)
+	return e.release(dst, false)
 }
 
-// open reports whether a text ends within a word, so that the next event may go
-// on with it.
-func (e *eventStream) open(list []piece) bool {
-	for _, t := range list {
-		if n := len(t.text); n > 0 && !wordEnd[t.text[n-1]] && growing(t.path) {
-			return true
-		}
-	}
-	return false
+// joint is a text that events tell in parts.
+type joint struct {
+	path  string
+	text  []byte
+	ends  []int // where each held event's part ends in it
+	spans []span
+	safe  int // what comes before can't be part of something that goes on
 }
 
-// wordEnd are bytes behind which no secret goes on.
-var wordEnd = classOf("\t\r\n,;!?\"'()[]{}<>|")
+// join puts the parts together.
+func (e *eventStream) join(end bool) []*joint {
+	var list []*joint
+	for i := range e.held {
+		for _, t := range e.held[i].texts {
+			if !growing(t.path) {
+				continue
+			}
+			at := slices.IndexFunc(list, func(j *joint) bool { return j.path == t.path })
+			if at < 0 {
+				at = len(list)
+				list = append(list, &joint{path: t.path, ends: make([]int, len(e.held))})
+			}
+			list[at].text = append(list[at].text, t.text...)
+			list[at].ends[i] = len(list[at].text)
+		}
+	}
+	for _, j := range list {
+		for i := range j.ends { // an event without this text
+			if i > 0 && j.ends[i] == 0 {
+				j.ends[i] = j.ends[i-1]
+			}
+		}
+		j.spans = slices.Clone(e.find(j.text))
+		if j.safe = len(j.text); !end {
+			j.safe = j.until()
+		}
+	}
+	return list
+}
+
+// until is where the part of a text begins that may go on.
+func (j *joint) until() int {
+	at := max(tail(j.text), len(j.text)-window)
+	for _, s := range j.spans {
+		if s.to == len(j.text) || s.to > at {
+			at = min(at, s.from)
+		}
+	}
+	return at
+}
+
+// strong are characters behind which no secret goes on, but a private key.
+var strong = classOf("\t\r\n,;!?\"'[]{}<>|")
+
+// grouped are the characters of numbers that are written in groups.
+var grouped = classOf("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-()./:")
+
+// tail is where the last word of a text begins, with the groups of a number
+// before it.
+func tail(s []byte) int {
+	i := wordStart(s)
+	for i > 0 && s[i-1] == ' ' && len(s)-i < 128 {
+		before := wordStart(s[:i-1])
+		if run(s[before:i-1], &grouped) < i-1-before {
+			break
+		}
+		i = before
+	}
+	return i
+}
+
+// wordStart is where the last word begins. Characters of scripts that do without
+// spaces are words of their own.
+func wordStart(s []byte) int {
+	i := len(s)
+	for i > 0 && s[i-1] != ' ' && !strong[s[i-1]] {
+		r, n := utf8.DecodeLastRune(s[:i])
+		if r >= 0x2e80 || r >= 0x2000 && r < 0x2070 {
+			break
+		}
+		i -= n
+	}
+	return i
+}
+
+// release writes the events that nothing later can change, with what detectors
+// find across events masked. end says that no more come.
+func (e *eventStream) release(dst []byte, end bool) ([]byte, error) {
+	joints := e.join(end)
+	n := 0
+	for n < len(e.held) && !slices.ContainsFunc(joints, func(j *joint) bool { return j.ends[n] > j.safe }) {
+		n++
+	}
+	if n == 0 && e.size > maxEvents/2 {
+		n = len(e.held) / 2 // what is found in so much is all that can be
+	}
+	for n > 0 && slices.ContainsFunc(joints, func(j *joint) bool { return j.cut(n) }) {
+		n--
+	}
+	if n == 0 && e.size > maxEvents {
+		return dst, ErrBound
+	}
+	for _, j := range joints {
+		if err := e.hide(j, n); err != nil {
+			return dst, err
+		}
+	}
+	for i := range e.held[:n] {
+		dst = appendMessage(dst, e.held[i].headers, e.held[i].payload)
+		e.size -= len(e.held[i].headers) + len(e.held[i].payload)
+	}
+	e.held = slices.Delete(e.held, 0, n)
+	return dst, nil
+}
+
+// cut reports whether something that was found goes over the end of the first n
+// events.
+func (j *joint) cut(n int) bool {
+	at := j.ends[n-1]
+	return slices.ContainsFunc(j.spans, func(s span) bool { return s.from < at && s.to > at })
+}
+
+// hide takes out of the first n events what was found in them.
+func (e *eventStream) hide(j *joint, n int) error {
+	var spans []span
+	for _, s := range j.spans {
+		if n == 0 || s.to > j.ends[n-1] {
+			break
+		}
+		e.count(s.d.name)
+		if s.d.action == Block {
+			return ErrBlocked
+		}
+		spans = append(spans, s)
+	}
+	if len(spans) == 0 {
+		return nil
+	}
+	return e.spread(j.path, spans, n)
+}
 
 // growing holds for texts that events tell in parts.
 func growing(path string) bool {
@@ -159,62 +280,19 @@ func growing(path string) bool {
 	return false
 }
 
-// flush writes what is held, with what detectors find across events masked.
-func (e *eventStream) flush(dst []byte) ([]byte, error) {
-	if len(e.held) > 1 {
-		if err := e.across(); err != nil {
-			return dst, err
-		}
-	}
-	for i := range e.held {
-		dst = appendMessage(dst, e.held[i].headers, e.held[i].payload)
-	}
-	e.held, e.size = e.held[:0], 0
-	return dst, nil
-}
-
-// across masks what goes over the borders of events.
-func (e *eventStream) across() error {
-	joined, order := map[string][]byte{}, []string(nil)
-	for i := range e.held {
-		for _, t := range e.held[i].texts {
-			if _, known := joined[t.path]; !known {
-				order = append(order, t.path)
-			}
-			joined[t.path] = append(joined[t.path], t.text...)
-		}
-	}
-	for _, path := range order {
-		spans := e.find(joined[path])
-		if len(spans) == 0 {
-			continue
-		}
-		for _, s := range spans {
-			e.count(s.d.name)
-			if s.d.action == Block {
-				return ErrBlocked
-			}
-		}
-		if err := e.spread(path, append([]span(nil), spans...)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // spread takes spans of a joined text out of the events' parts: the marker
 // stands where a span begins.
-func (e *eventStream) spread(path string, spans []span) error {
+func (e *eventStream) spread(path string, spans []span, n int) error {
 	base := 0
-	for i := range e.held {
+	for i := range e.held[:n] {
 		ev := &e.held[i]
-		n := 0
+		told := 0
 		edit := func(p string, text []byte) ([]byte, bool) {
 			if p != path {
 				return text, false
 			}
-			out, changed := without(text, base+n, spans)
-			n += len(text)
+			out, changed := without(text, base+told, spans)
+			told += len(text)
 			return out, changed
 		}
 		out, err := edited(ev.payload, edit)
@@ -222,7 +300,7 @@ func (e *eventStream) spread(path string, spans []span) error {
 			return err
 		}
 		ev.payload = out
-		base += n
+		base += told
 	}
 	return nil
 }
@@ -262,14 +340,17 @@ func formatOf(contentType string, otherwise Format) Format {
 	return otherwise
 }
 
-// payload masks a payload by itself. Paths lead to its members from the name of
+// payload masks a payload by itself, but for what texts say that events tell in
+// parts. Paths lead to its members from the name of
 // the event's type, which is a member of the stream in AWS's models, or from its
 // own root.
 func (e *eventStream) payload(f Format, name string, p []byte) ([]byte, error) {
 	if len(p) == 0 {
 		return nil, nil
 	}
-	s, err := e.m.Stream(f, Options{DynamoDB: e.opts.DynamoDB})
+	m := *e.m
+	m.parts = f == JSON
+	s, err := m.Stream(f, Options{DynamoDB: e.opts.DynamoDB})
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ type jsonStream struct {
 	text    []byte // unescaped
 
 	edit  func(path string, text []byte) ([]byte, bool) // in place of masking; nil for most
-	steps []string                                      // the names on the way, for edit
+	steps []string                                      // the names on the way, where named
 }
 
 // container is an object or a list that is open.
@@ -213,15 +213,18 @@ func (j *jsonStream) left() {
 	if j.dynamo {
 		j.kinds = j.kinds[:len(j.kinds)-1]
 	}
-	if j.edit != nil {
+	if j.named() {
 		j.steps = j.steps[:len(j.steps)-1]
 	}
 }
 
+// named reports whether the names on the way are kept.
+func (j *jsonStream) named() bool { return j.edit != nil || j.m.parts }
+
 // enter goes into a member or an element.
 func (j *jsonStream) enter(name []byte, elem bool) {
 	j.path.enter(name, elem)
-	if j.edit != nil {
+	if j.named() {
 		j.steps = append(j.steps, string(name))
 	}
 	if j.dynamo {
@@ -558,6 +561,8 @@ func (j *jsonStream) detectOrReplace(r *Rule, text []byte) ([]byte, bool, error)
 		return out, changed, nil
 	}
 	if r == nil && len(j.m.detectors) > 0 {
+		j.part = j.m.parts && len(j.steps) > 0 && growing(j.steps[len(j.steps)-1])
+		defer func() { j.part = false }()
 		return j.leaves.detect(j.kind(), text, j.depth)
 	}
 	return j.leaves.text(r, j.ruleKind(), text)

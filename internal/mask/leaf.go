@@ -50,6 +50,7 @@ type leaves struct {
 	out    []byte // of text; valid until the next call
 	spans  []span
 	inner  []byte
+	part   bool // what a text says itself is looked at elsewhere
 }
 
 // span is a part of a text that a detector has found.
@@ -176,7 +177,7 @@ func (l *leaves) detect(kind Kind, s []byte, depth int) ([]byte, bool, error) {
 		}
 	}
 	have := featuresOf(s)
-	if spans := l.search(s, have); len(spans) > 0 {
+	if spans := l.search(s, have); len(spans) > 0 && !l.part {
 		if kind != Text {
 			return l.whole(kind, s, spans)
 		}
@@ -185,7 +186,7 @@ func (l *leaves) detect(kind Kind, s []byte, depth int) ([]byte, bool, error) {
 		}
 		return l.cut(s, spans)
 	}
-	if have&beyond != 0 {
+	if have&beyond != 0 && !l.part {
 		if spans := l.find(normal(s)); len(spans) > 0 {
 			return l.whole(kind, s, spans)
 		}
@@ -312,23 +313,26 @@ func (l *leaves) total() int64 {
 	return n
 }
 
-// base64 looks into text that is base64 of text. Something found there takes
-// the whole value.
+// base64 looks into text that is base64 of text, and masks what is found among
+// the bytes.
 func (l *leaves) base64(kind Kind, s []byte, depth int) ([]byte, bool, error) {
 	decoded := decode64(s)
 	if decoded == nil {
 		return s, false, nil
 	}
 	inner := &leaves{m: l.m, counts: l.counts}
-	_, changed, err := inner.detect(Text, decoded, depth+1)
+	masked, changed, err := inner.detect(Text, decoded, depth+1)
 	if err != nil || !changed {
 		return s, false, err
 	}
-	if kind == Text {
-		kind = Blob
+	if kind == Number {
+		return zero, true, nil
 	}
-	out, err := l.replace(Redact, kind, s)
-	return out, true, err
+	out := coding64(s).AppendEncode(nil, masked)
+	for len(s)%4 == 0 && len(out)%4 != 0 { // it was padded, or might have been
+		out = append(out, '=')
+	}
+	return out, true, nil
 }
 
 // decode64 decodes base64 of at least 12 bytes, in either alphabet; nil when s

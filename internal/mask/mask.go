@@ -15,6 +15,7 @@ type Mask struct {
 	anywhere  *node // of the paths that begin with "**."
 	detectors []detector
 	whole     *Rule // the body itself
+	parts     bool  // texts that grow are looked into elsewhere
 	least     int   // bytes of the shortest text that a detector looks at
 	key       []byte
 	seal      func(dst, value []byte) []byte

@@ -188,7 +188,7 @@ func named(c *awsfake.Call, service string) string {
 		operation, _, _ = strings.Cut(operation, "&")
 	case "bedrock":
 		operation = last
-		if strings.Contains(path, "/cut/") {
+		if strings.Contains(path, "cut-v1") {
 			operation = "cut"
 		}
 	case "s3", "monitoring", "lambda", "appconfig":

@@ -91,7 +91,7 @@ calls = {
     "withheld": lambda: client("secretsmanager").get_secret_value(SecretId="cut"),
     "a part": lambda: get("people.csv", Range="bytes=0-10"),
     "trailers": lambda: body(get("trailers.txt")),
-    "events cut": lambda: client("bedrock-runtime").invoke_model_with_response_stream(modelId="cut", body=b"{}")["body"].__iter__().__next__(),
+    "events cut": lambda: client("bedrock-runtime").invoke_model_with_response_stream(modelId="anthropic.cut-v1:0", body=b"{}")["body"].__iter__().__next__(),
 }
 
 for name, call in calls.items():
