@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/url"
@@ -112,6 +113,18 @@ var canaryFormats = []struct {
 		_ = w.WriteAll([][]string{{"m1", "secret", "note"}, {r.text(), pathCanary, "by " + formCanary}, {r.text(), pathCanary, formCanary + " " + r.text()}})
 		return b.Bytes()
 	}, func(b []byte) error { _, err := csv.NewReader(bytes.NewReader(b)).ReadAll(); return err }},
+	{mask.Lines, func(r answers) []byte {
+		a, _ := json.Marshal(r.tree(2))
+		b, _ := json.Marshal(r.tree(2))
+		return fmt.Appendf(nil, "%s\n%s\n", a, b)
+	}, func(b []byte) error {
+		d := json.NewDecoder(bytes.NewReader(b))
+		var first, second any
+		return errors.Join(d.Decode(&first), d.Decode(&second))
+	}},
+	{mask.Plain, func(r answers) []byte {
+		return []byte(strings.Repeat(r.text()+" ", 1+r.IntN(50)) + formCanary + " " + r.text())
+	}, func([]byte) error { return nil }},
 	{mask.Form, func(r answers) []byte {
 		return []byte(url.Values{"m1": {r.text()}, "List.member.1.secret": {pathCanary}, "note": {r.text() + " " + formCanary}}.Encode())
 	}, func(b []byte) error { _, err := url.ParseQuery(string(b)); return err }},
@@ -141,6 +154,28 @@ func TestCanaries(t *testing.T) {
 			payloads(t, out)
 		} else if err := f.parses(out); err != nil {
 			t.Fatalf("%s: %v\n%s\nof\n%s", f.format, err, out, body)
+		}
+	}
+}
+
+// TestCanariesCompressed: the same of bodies in gzip and deflate.
+func TestCanariesCompressed(t *testing.T) {
+	n := 1000
+	if os.Getenv("CREDENCE_NIGHTLY") != "" {
+		n = 50_000
+	}
+	m := compile(t, rules("**.secret", "!secrets"))
+	r := answers{rand.New(rand.NewPCG(8, uint64(n)))}
+	for i := range n {
+		coding := []string{"gzip", "deflate"}[i%2]
+		body, _ := json.Marshal(r.tree(4))
+		out, err := compressed(t, m, coding, pack(t, coding, string(body)), 1+r.IntN(len(body)))
+		if err != nil {
+			t.Fatal(err, string(body))
+		}
+		plain := unpack(t, coding, out)
+		if strings.Contains(plain, pathCanary) || strings.Contains(plain, formCanary) || !json.Valid([]byte(plain)) {
+			t.Fatalf("%s leaks or does not parse:\n%s\nof\n%s", coding, plain, body)
 		}
 	}
 }
