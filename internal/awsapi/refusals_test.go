@@ -2,6 +2,7 @@ package awsapi_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -346,5 +347,26 @@ func TestVends(t *testing.T) {
 	}
 	if call, err := form("sts", "GetCallerIdentity").identify(c); err != nil || call.VendsCredentials {
 		t.Errorf("GetCallerIdentity vends nothing: %v %v", call.VendsCredentials, err)
+	}
+}
+
+// TestVendsByName: what AWS calls a token in place of a credential, and takes for
+// one, past the gateway.
+func TestVendsByName(t *testing.T) {
+	c := load(t)
+	for _, id := range []string{
+		"signin:CreateBearerToken", "signin:CreateOAuth2Token", "signin:CreateOAuth2TokenWithIAM", "signin:CreateOAuth2TokenWithTokenExchange",
+		"license-manager:GetAccessToken", "emr:GetSessionEndpoint", "emr-serverless:GetSessionEndpoint", "athena:GetSessionEndpoint",
+		"glue:GetSessionEndpoint", "gamelift:GetComputeAuthToken", "redshift:GetClusterCredentials", "ecr:GetAuthorizationToken",
+	} {
+		service, name, _ := strings.Cut(id, ":")
+		list, err := c.Operations(service)
+		if err != nil {
+			t.Fatal(err)
+		}
+		i := slices.IndexFunc(list, func(o awsapi.Operation) bool { return o.Operation == name })
+		if i < 0 || !list[i].VendsCredentials {
+			t.Errorf("%s is not known to hand out credentials", id)
+		}
 	}
 }
