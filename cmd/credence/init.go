@@ -159,7 +159,7 @@ recording: # what calls say is kept, encrypted; the key file is the auditors'
   identity: .credence/recordings.key
 {{- if .Anchor}}
 audit: # the log's checkpoints are kept where the log is not
-  anchors: [{file: "{{.Anchor}}"}]
+  anchors: [{file: {{printf "%q" .Anchor}}}]
 {{- end}}
 `))
 
