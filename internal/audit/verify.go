@@ -240,6 +240,7 @@ func (v *verifier) walk() error {
 			}
 			return nil
 		}
+		p.free() // nothing of its leaves is kept
 		v.cfg.Progress(v.tree.size, v.checkpoint.Size)
 	}
 	if err := v.ctx.Err(); err != nil {

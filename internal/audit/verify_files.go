@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"sync"
 
 	"golang.org/x/mod/sumdb/tlog"
 )
@@ -133,11 +134,26 @@ type piece struct {
 	cut   [][]byte // the leaves as the segments have them; nil when there are none
 	end   error    // why the segments ended within it
 	from  string   // the segment that it ends in
+	slab  *[]byte  // memory of cut
 
 	leaves   [][]byte
 	hashes   []tlog.Hash
 	heads    []leafHead
 	findings []Finding
+}
+
+// slabs are memory for the leaves of pieces.
+var slabs = sync.Pool{New: func() any {
+	b := make([]byte, 0, tileWidth<<10)
+	return &b
+}}
+
+// free ends the life of the piece's leaves.
+func (p *piece) free() {
+	if p.slab != nil {
+		slabs.Put(p.slab)
+		p.slab = nil
+	}
 }
 
 // check reads the bundle, compares it with the segments and the tile, and reads
@@ -272,7 +288,8 @@ func (s *segmentReader) fill(p *piece) {
 		return
 	}
 	p.cut = make([][]byte, 0, p.width)
-	memory := make([]byte, 0, p.width<<10) // most leaves fit, and share it
+	p.slab = slabs.Get().(*[]byte)
+	memory := (*p.slab)[:0] // most leaves fit, and share it
 	for len(p.cut) < p.width && s.end == nil {
 		var leaf []byte
 		if leaf, s.end = s.next(memory[len(memory):]); s.end == nil {
