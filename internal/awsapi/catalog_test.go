@@ -1,6 +1,7 @@
 package awsapi_test
 
 import (
+	"encoding/base64"
 	"slices"
 	"strings"
 	"testing"
@@ -214,5 +215,49 @@ func TestQueryMap(t *testing.T) {
 	call, err := rest("aps", "GET", "/scrapers?status=ACTIVE&status=FAILED&maxResults=3", "").identify(c)
 	if diff := cmp.Diff(map[string]any{"filters": map[string]any{"status": []any{"ACTIVE", "FAILED"}}, "maxResults": int64(3)}, call.Params); err != nil || diff != "" {
 		t.Errorf("ListScrapers: %v (-want +got):\n%s", err, diff)
+	}
+}
+
+// TestTypesOfActions: what Identify says a call acts on, policies can speak of.
+func TestTypesOfActions(t *testing.T) {
+	c := load(t)
+	actions, err := c.Actions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	types := map[string][]string{}
+	for _, a := range actions {
+		types[a.Name] = a.Types
+	}
+	requests := recorded(t)
+	n := 0
+	check := func(call awsapi.Call) {
+		for _, a := range call.Actions {
+			for _, r := range a.Resources {
+				if n++; r.Type != "" && !slices.Contains(types[a.Name], r.Type) {
+					t.Errorf("%s of %s is not an action on %s/%s", a.Name, call.Operation, r.Prefix, r.Type)
+				}
+			}
+		}
+	}
+	for _, r := range requests {
+		body, err := base64.StdEncoding.DecodeString(r.Body)
+		if err != nil {
+			t.Fatal(err)
+		}
+		call, err := c.Identify(r.request(), awsapi.Body{Bytes: body, Seen: true}, awsapi.Where{Service: r.Scope, Region: r.Region, Account: account})
+		if err != nil {
+			t.Fatal(err)
+		}
+		check(call)
+	}
+	for _, g := range goldens(t) {
+		r, body := g.request(t)
+		if call, err := c.Identify(r, body, awsapi.Where{Service: g.Scope, Region: "us-east-1", Account: account}); err == nil {
+			check(call)
+		}
+	}
+	if n < 10_000 {
+		t.Errorf("%d resources", n)
 	}
 }

@@ -224,7 +224,24 @@ func (b *binder) rules(op model.Operation) ([]model.Rule, error) {
 	if !slices.ContainsFunc(texts, func(t string) bool { return strings.HasPrefix(t, "iam:PassRole ") }) {
 		out = append(out, b.passRole(op, out)...)
 	}
-	return out, nil
+	return out, b.emit(out)
+}
+
+// emit notes the types that a rule's action is asked for with, so that policies
+// can speak of them; they are the action's own service's.
+func (b *binder) emit(rules []model.Rule) error {
+	for _, r := range rules {
+		for _, target := range r.On {
+			t := b.out.Types[target.Type]
+			if prefix, _, _ := strings.Cut(r.Action, ":"); t.Prefix != prefix {
+				return fmt.Errorf("%s does not act on %s's %s", r.Action, t.Prefix, t.Type)
+			}
+			if !slices.Contains(b.report.emitted[r.Action], t.Type) {
+				b.report.emitted[r.Action] = append(b.report.emitted[r.Action], t.Type)
+			}
+		}
+	}
+	return nil
 }
 
 var tagMember = regexp.MustCompile(`(?i)^(tags|taglist|tagslist|tagspecifications?)$`)

@@ -175,7 +175,7 @@ func write(raw []*rawService, iam *iamData, parts *partitions, out string) error
 		rep.services++
 		rep.total += len(block.Operations)
 	}
-	if index.IAM, err = w.Add(iamBlock(iam, c, sharedByPrefix(overrides), index.Services)); err != nil {
+	if index.IAM, err = w.Add(iamBlock(iam, c, sharedByPrefix(overrides), rep.emitted, index.Services)); err != nil {
 		return err
 	}
 	data, err := w.Finish(index)
@@ -260,8 +260,9 @@ func (b *binder) queryKeys(op model.Operation) []string {
 }
 
 // iamBlock holds the actions and types of the services' prefixes, and of iam,
-// whose roles every service passes.
-func iamBlock(iam *iamData, c common, shared map[string]*shared, heads []model.Head) model.IAM {
+// whose roles every service passes. An action has the types of IAM's data and
+// those that rules ask for it with.
+func iamBlock(iam *iamData, c common, shared map[string]*shared, emitted map[string][]string, heads []model.Head) model.IAM {
 	prefixes := []string{"iam"}
 	for _, h := range heads {
 		if !slices.Contains(prefixes, h.Prefix) {
@@ -271,21 +272,23 @@ func iamBlock(iam *iamData, c common, shared map[string]*shared, heads []model.H
 	sort.Strings(prefixes)
 	var out model.IAM
 	for _, p := range prefixes {
-		out.Actions = append(out.Actions, actionsOf(iam, c, p)...)
+		out.Actions = append(out.Actions, actionsOf(iam, c, emitted, p)...)
 		out.Types = append(out.Types, typesOf(iam, shared[p], p)...)
 	}
 	slices.SortFunc(out.Actions, func(a, b model.IAMAction) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
 
-func actionsOf(iam *iamData, c common, prefix string) []model.IAMAction {
+func actionsOf(iam *iamData, c common, emitted map[string][]string, prefix string) []model.IAMAction {
 	var out []model.IAMAction
 	for _, a := range iam.actions[prefix] {
 		x := model.IAMAction{Name: prefix + ":" + a.Name, Access: a.access()}
 		for _, t := range a.ResourceTypes {
 			x.Types = append(x.Types, iam.typeName(prefix, t.Name))
 		}
+		x.Types = append(x.Types, emitted[x.Name]...)
 		sort.Strings(x.Types)
+		x.Types = slices.Compact(x.Types)
 		x.Escalates = c.escalates(x.Name, x.Access)
 		out = append(out, x)
 	}

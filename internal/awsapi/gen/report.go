@@ -10,11 +10,14 @@ import (
 // report counts how each operation got its rule.
 type report struct {
 	operations map[string]map[string][]string // how, service, operations
+	emitted    map[string][]string            // resource types that rules have, by action
 	services   int
 	total      int
 }
 
-func newReport() *report { return &report{operations: map[string]map[string][]string{}} }
+func newReport() *report {
+	return &report{operations: map[string]map[string][]string{}, emitted: map[string][]string{}}
+}
 
 func (r *report) count(how, service, operation string) {
 	if r.operations[how] == nil {
