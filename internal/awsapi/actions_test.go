@@ -139,6 +139,10 @@ func TestActions(t *testing.T) {
 			[]string{"dynamodb:ConditionCheckItem " + table + "c", "dynamodb:PutItem " + table + "a", "dynamodb:DeleteItem " + table + "b"}},
 		{"TransactGetItems", rpc("dynamodb", "TransactGetItems", `{"TransactItems":[{"Get":{"TableName":"a","Key":{}}}]}`), []string{"dynamodb:GetItem " + table + "a"}},
 		{"ExecuteStatement", rpc("dynamodb", "ExecuteStatement", `{"Statement":" delete FROM \"t\" WHERE id='1'"}`), []string{"dynamodb:PartiQLDelete " + table + "t"}},
+		{"BatchExecuteStatement", rpc("dynamodb", "BatchExecuteStatement", `{"Statements":[{"Statement":"SELECT * FROM a WHERE id='1'"},{"Statement":"SELECT * FROM b.i WHERE id='1'"},{"Statement":"DELETE FROM c WHERE id='1'"}]}`),
+			[]string{"dynamodb:PartiQLSelect " + table + "a", "dynamodb:PartiQLSelect " + table + "b/index/i", "dynamodb:PartiQLDelete " + table + "c"}},
+		{"ExecuteTransaction", rpc("dynamodb", "ExecuteTransaction", `{"TransactStatements":[{"Statement":"EXISTS(SELECT * FROM a WHERE id='1')"},{"Statement":"UPDATE b SET x=1 WHERE id='1'"}]}`),
+			[]string{"dynamodb:PartiQLSelect " + table + "a", "dynamodb:PartiQLUpdate " + table + "b"}},
 		{"ListTables", rpc("dynamodb", "ListTables", `{}`), []string{"dynamodb:ListTables *?"}},
 
 		// SQS: "Actions, resources, and condition keys for Amazon SQS".
