@@ -451,10 +451,16 @@ func edited(payload []byte, edit func(path string, text []byte) ([]byte, bool)) 
 	return editedAt("", payload, edit, 0)
 }
 
+// inBytes holds for members of bytes. Words of a text may look like base64, as
+// the first of a JSON web token does, and are words all the same.
+func inBytes(path string) bool {
+	return strings.EqualFold(path[strings.LastIndexByte(path, '.')+1:], "bytes")
+}
+
 func editedAt(prefix string, payload []byte, edit func(string, []byte) ([]byte, bool), depth int) ([]byte, error) {
 	j := newJSON(&Mask{root: &node{}, anywhere: &node{}}, Options{}, Counts{})
 	j.edit = func(path string, text []byte) ([]byte, bool) {
-		if inner := decode64(text); depth < maxNested && inner != nil && nested(inner) {
+		if inner := decode64(text); depth < maxNested && inner != nil && nested(inner) && inBytes(path) {
 			if out, err := editedAt(prefix+path+".", inner, edit, depth+1); err == nil {
 				return base64.StdEncoding.AppendEncode(nil, out), !bytes.Equal(out, inner)
 			}

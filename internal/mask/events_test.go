@@ -77,6 +77,24 @@ func TestEventsInParts(t *testing.T) {
 	}
 }
 
+// TestEventsCutAtDots: the parts of a token are words of their own to a model,
+// and its first is base64 of JSON.
+func TestEventsCutAtDots(t *testing.T) {
+	m := compile(t, rules("!secrets"))
+	var stream []byte
+	for _, d := range deltas(append(append([]string{"it is "}, strings.SplitAfter(jwt, ".")...), " that")...) {
+		stream = append(stream, d...)
+	}
+	bare := strings.Split(jwt, ".")
+	for _, d := range deltas(" and ", bare[0], "."+bare[1]+".", bare[2], " too") {
+		stream = append(stream, d...)
+	}
+	out, _, err := through(m, mask.EventStream, mask.Options{}, stream)
+	if got, want := told(t, out), "it is "+mask.Marker+" that and "+mask.Marker+" too"; err != nil || got != want {
+		t.Errorf("%q, %v; want %q", got, err, want)
+	}
+}
+
 // TestEventsFlow: a model's words go on as they come: what is held is the last
 // word, in every script, however long the answer is.
 func TestEventsFlow(t *testing.T) {
