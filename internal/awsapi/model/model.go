@@ -93,6 +93,7 @@ type IAMAction struct {
 	Access    string
 	Types     []string
 	Escalates bool
+	Inferred  bool // IAM data lacks it: an operation's name says that there is one
 }
 
 // IAMType is an IAM resource type.
