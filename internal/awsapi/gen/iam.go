@@ -10,6 +10,7 @@ import (
 	"maps"
 	"os"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -133,9 +134,10 @@ func (d *iamData) complete(c common, overrides map[string]*override) error {
 			d.split(prefix, name, names, arns)
 		}
 	}
-	for _, o := range overrides {
-		for name, t := range o.Types {
-			if err := d.add(o.Prefix, name, t); err != nil {
+	for _, id := range slices.Sorted(maps.Keys(overrides)) {
+		o := overrides[id]
+		for _, name := range slices.Sorted(maps.Keys(o.Types)) {
+			if err := d.add(o.Prefix, name, o.Types[name]); err != nil {
 				return fmt.Errorf("%s: type %s: %w", o.Service, name, err)
 			}
 		}

@@ -297,7 +297,10 @@ func iamBlock(iam *iamData, c common, shared map[string]*shared, emitted map[str
 		out.Actions = append(out.Actions, actionsOf(iam, c, emitted, p)...)
 		out.Types = append(out.Types, typesOf(iam, shared[p], p)...)
 	}
-	out.Actions = slices.AppendSeq(out.Actions, maps.Values(inferred))
+	for name, a := range inferred {
+		a.Types = slices.Sorted(slices.Values(emitted[name]))
+		out.Actions = append(out.Actions, a)
+	}
 	slices.SortFunc(out.Actions, func(a, b model.IAMAction) int { return strings.Compare(a.Name, b.Name) })
 	return out
 }
