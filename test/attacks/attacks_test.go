@@ -4,6 +4,7 @@
 package attacks_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -159,8 +160,11 @@ func recorded(t *testing.T, leaves map[string]attack, rules map[string]bool) {
 		list := target().Leaves()
 		for id, a := range leaves {
 			i := slices.IndexFunc(list, func(l gateway.Leaf) bool { return l.Call == id && l.Type == string(audit.Deny) })
-			if i < 0 || list[i].Rule != a.rule || list[i].Error != a.code {
-				return fmt.Errorf("%s: the record of %s has not the rule %s: %+v", a.name, id, a.rule, list[max(i, 0)])
+			if i < 0 {
+				return fmt.Errorf("%s: the record has no refusal of %s", a.name, id)
+			}
+			if list[i].Rule != a.rule || list[i].Error != a.code {
+				return wrong{fmt.Errorf("%s: the record has not the rule %s: %+v", a.name, a.rule, list[i])}
 			}
 		}
 		for rule := range rules {
@@ -176,15 +180,18 @@ func recorded(t *testing.T, leaves map[string]attack, rules map[string]bool) {
 	})
 }
 
+// wrong is an error that waiting does not cure.
+type wrong struct{ error }
+
 // eventually tries for as long as the log may take to tell of strangers.
 func eventually(t *testing.T, try func() error) {
 	t.Helper()
-	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(200 * time.Millisecond) {
+	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(100 * time.Millisecond) {
 		err := try()
 		if err == nil {
 			return
 		}
-		if time.Now().After(deadline) {
+		if final := (wrong{}); errors.As(err, &final) || time.Now().After(deadline) {
 			t.Fatal(err)
 		}
 	}

@@ -82,6 +82,9 @@ func TestA25_StreamDiffersFromItsDigest(t *testing.T) {
 // ended waits for the end of a call that the exchange has refused.
 func ended(t *testing.T, call, rule string) {
 	t.Helper()
+	if call == "" {
+		t.Fatal("the answer has no id of a refusal")
+	}
 	eventually(t, func() error {
 		list := target().Leaves()
 		i := slices.IndexFunc(list, func(l gateway.Leaf) bool { return l.Call == call && l.Type == string(audit.CallEnd) })
@@ -89,7 +92,7 @@ func ended(t *testing.T, call, rule string) {
 			return fmt.Errorf("the call %q has no end in the record", call)
 		}
 		if list[i].Rule != rule || list[i].Outcome != "refused" {
-			return fmt.Errorf("the record says %s by %s, want refused by %s", list[i].Outcome, list[i].Rule, rule)
+			return wrong{fmt.Errorf("the record says %s by %q, want refused by %s", list[i].Outcome, list[i].Rule, rule)}
 		}
 		return nil
 	})
@@ -205,7 +208,7 @@ func cuts(t *testing.T, list ...cut) {
 					}
 					got := u.send(t, target().Address)
 					if got.status < 400 || got.status > 499 || got.code == "" {
-						t.Errorf("told %d %s", got.status, got.body)
+						t.Fatalf("told %d %s", got.status, got.body)
 					}
 					rule := c.rule
 					if rule == "" {
