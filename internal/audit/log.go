@@ -451,6 +451,7 @@ func (l *Log) writeAll() error {
 	}
 	l.lowDisk.Store(true)
 	l.reserveGone.Store(true)
+	l.report(alarmDisk, ErrLowDisk) // at once: there may be room again when watchDisk looks
 	if err := os.Remove(filepath.Join(l.cfg.Dir, reserveName)); err != nil {
 		return fmt.Errorf("write: %w and the reserve is gone", syscall.ENOSPC)
 	}
@@ -520,6 +521,9 @@ func (l *Log) watchDisk() {
 	}
 	if err == nil && free < least {
 		err = fmt.Errorf("%w: %d MiB are free, begins need %d MiB", ErrLowDisk, free>>20, least>>20)
+	}
+	if err == nil && l.reserveGone.Load() { // it was given up meanwhile
+		err = ErrLowDisk
 	}
 	l.lowDisk.Store(err != nil)
 	l.report(alarmDisk, err)
