@@ -18,6 +18,9 @@ type hostName struct {
 // or a host that says nothing (an IP address, or any when no names are set).
 func (c *Catalog) readHost(authority string, w Where) (hostName, error) {
 	name := strings.ToLower(withoutPort(authority))
+	if strings.ContainsAny(name, "%/?#@") && !strings.HasPrefix(name, "[") {
+		return hostName{}, refuse("host", "the host is no DNS name: "+printable(name))
+	}
 	for _, own := range w.Hosts {
 		own = strings.ToLower(own)
 		if prefix, ok := strings.CutSuffix(name, own); ok && (prefix == "" || strings.HasSuffix(prefix, ".") || strings.HasSuffix(prefix, "-")) {

@@ -60,6 +60,10 @@ func TestHosts(t *testing.T) {
 		{"DynamoDB's dual stack, by another account", "444455556666.ddb.us-east-1.api.aws", tables, own, "host", "", ""},
 		{"api.aws of another partition", "datazone.cn-north-1.api.amazonwebservices.com.cn", rest("datazone", "GET", "/v2/domains", ""), own, "host", "", ""},
 
+		{"escape in a bucket", "b%2d1.gw.example.internal", get, own, "host", "", ""},
+		{"slash in a bucket", "b-1/c.gw.example.internal", get, own, "host", "", ""},
+		{"escape in an access point", "ap%31-" + account + ".s3-accesspoint.us-east-1.amazonaws.com", get, own, "host", "", ""},
+
 		{"another name", "elsewhere.internal", s3("GET", "/b-1/k"), own, "host", "", ""},
 		{"a name that only ends alike", "evilgw.example.internal", s3("GET", "/b-1/k"), own, "host", "", ""},
 		{"a label before a service without prefixes", "x.gw.example.internal", tables, own, "host", "", ""},
