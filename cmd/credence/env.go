@@ -161,6 +161,7 @@ func (a *agentFlags) environment(path, name string) (guide, error) {
 		variable{"AWS_REGION", conn.Regions[0]},
 		variable{"AWS_DEFAULT_REGION", conn.Regions[0]},
 		variable{"AWS_EC2_METADATA_DISABLED", "true"},
+		variable{"AWS_DISABLE_REQUEST_COMPRESSION", "true"}, // a compressed body is refused: PutMetricData's of over 10 KiB would be
 	)
 	if dnsName(cfg) == "" { // nothing can stand before an address
 		g.vars = append(g.vars, variable{"AWS_DISABLE_HOST_PREFIX_INJECTION", "true"})
