@@ -97,11 +97,12 @@ func (u *unit) get(target string) error {
 	return nil
 }
 
-// `up` brings back whatever dies, by itself.
+// `up` brings back whatever dies, by itself. The services are last: at their
+// start they close the calls that an Envoy began and died before it forwarded.
 func TestUpRecoversUnderLoad(t *testing.T) {
 	u, cmd := up(t)
 	l := u.load(4)
-	for _, word := range []string{"envoy", "serve", "envoy"} {
+	for _, word := range []string{"envoy", "envoy", "serve"} {
 		l.more(40)
 		old := gateway.Child(t, cmd.Process.Pid, word)
 		check(t, syscall.Kill(old, syscall.SIGKILL))
