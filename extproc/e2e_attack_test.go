@@ -447,3 +447,21 @@ func above(t *testing.T, count *atomic.Int64, n int64) {
 	}
 	t.Fatalf("%d, wanted more than %d", count.Load(), n)
 }
+
+// A call whose upstream nobody can tell Envoy has its end in the log too.
+func TestEnvoyUpstreamUnknown(t *testing.T) {
+	g := newRig(t, awsfake.Config{})
+	g.door.away = "test/nowhere"
+	for n, class := range classes {
+		resp, got, err := g.ask(t, "PUT", "/"+string(class)+"/key", "body", false)
+		if err != nil || resp.StatusCode != 503 || !strings.Contains(got, "<Code>ServiceUnavailable</Code>") {
+			t.Errorf("%s: %v %v %s", class, err, resp, got)
+		}
+		if e := g.journal.wait(t, n+1); e.Type != audit.CallEnd || e.Outcome == "complete" {
+			t.Errorf("%s: recorded %+v", class, e)
+		}
+	}
+	if n := len(g.upstream.Requests()); n != 0 {
+		t.Errorf("%d requests reached the upstream", n)
+	}
+}

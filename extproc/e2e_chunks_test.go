@@ -193,9 +193,7 @@ func TestEnvoyRefusesWrongChunks(t *testing.T) {
 						t.Errorf("recorded %+v, want the rule %s", e, rule)
 					}
 					for _, seen := range g.settled(t, n) {
-						// Seldom Envoy ends a chunked transfer that it was told to cut:
-						// then it is AWS's own check of the chunks that fails.
-						if seen.Chunks == nil || seen.Whole && !chunked {
+						if seen.Chunks == nil || seen.Whole {
 							t.Errorf("the upload is whole upstream: %d bytes, %v", seen.Length, seen.Chunks)
 						}
 					}

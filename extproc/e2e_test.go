@@ -1,6 +1,7 @@
 package extproc_test
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -55,6 +56,7 @@ type door struct {
 	authv3.UnimplementedAuthorizationServer
 	grants *grant.Grants
 	change func(*grant.Grant)  // of what is granted
+	away   string              // the upstream, when not the one that is there
 	sealed func(string) string // of what is handed over
 
 	mu   sync.Mutex
@@ -89,7 +91,7 @@ func (d *door) Check(_ context.Context, check *authv3.CheckRequest) (*authv3.Che
 	if d.sealed != nil {
 		sealed = d.sealed(sealed)
 	}
-	return envoymsg.Allow(envoymsg.Destination{Service: "s3", Upstream: "test/s3.us-east-1", Class: class}, sealed), nil
+	return envoymsg.Allow(envoymsg.Destination{Service: "s3", Upstream: cmp.Or(d.away, "test/s3.us-east-1"), Class: class}, sealed), nil
 }
 
 // journal is the log of these tests: it keeps events, and can be slow or

@@ -27,13 +27,17 @@ const (
 	requestLengthFilter  = "credence.request_length"
 )
 
-// filters is the chain. Responses pass it from the bottom up.
+// filters is the chain. Responses pass it from the bottom up. on_demand looks
+// for the cluster in the turn of Envoy's event loop in which ext_authz had the
+// route matched again, and before ext_proc takes the body: behind it the wait
+// for a cluster would end an upload whose end has been seen with no body at all
+// (docs/decisions/006-clusters-before-bodies.md).
 func filters(c Config) []*hcmv3.HttpFilter {
 	return []*hcmv3.HttpFilter{
 		filter(authzFilter, authz(c)),
+		filter("envoy.filters.http.on_demand", onDemand()),
 		filter(responseLengthFilter, responseLength()),
 		offByDefault(filter(procFilter, processor(c))),
-		filter("envoy.filters.http.on_demand", onDemand()),
 		filter(requestLengthFilter, requestLength()),
 		filter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true}),
 	}
@@ -91,8 +95,8 @@ func processor(c Config) *procv3.ExternalProcessor {
 		RequestAttributes: []string{"xds.route_name"},
 		// Tells an answer of AWS from one of Envoy's own.
 		ResponseAttributes: []string{"response.code_details"},
-		// Only where envoymsg.ContinueRequest asks for it.
-		RouteCacheAction:  procv3.ExternalProcessor_DEFAULT,
+		// The route that ext_authz has chosen, and the filter before has seen.
+		RouteCacheAction:  procv3.ExternalProcessor_RETAIN,
 		AllowModeOverride: false,
 		MetadataOptions: &procv3.MetadataOptions{ForwardingNamespaces: &procv3.MetadataOptions_MetadataNamespaces{
 			Untyped: []string{authzFilter},

@@ -146,10 +146,7 @@ func sameLines(from, to wire.Headers, name string) bool {
 	return n == 1 && k == 1 && was == is
 }
 
-// ContinueRequest answers request headers. Envoy matches the route again, by
-// the headers that ext_authz set and this can't change, so it is the same one:
-// only what it remembers of the route's cluster must not be older than this
-// answer (docs/decisions/001-first-calls-at-once.md).
+// ContinueRequest answers request headers.
 func ContinueRequest(m Mutation) *extprocv3.ProcessingResponse {
 	var parts struct { // one piece of memory
 		out  extprocv3.ProcessingResponse
@@ -158,7 +155,6 @@ func ContinueRequest(m Mutation) *extprocv3.ProcessingResponse {
 	}
 	parts.out.Response = &parts.kind
 	parts.kind.RequestHeaders = parts.with(&m)
-	parts.common.ClearRouteCache = true
 	return &parts.out
 }
 
