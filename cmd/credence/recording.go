@@ -82,7 +82,7 @@ func (u *unit) openConsole() (err error) {
 		return err
 	}
 	c := console.Config{Index: u.index, Log: log, Record: func(ctx context.Context, e *audit.Event) error {
-		_, err := u.log.Append(ctx, signed(e))
+		_, err := u.append(ctx, signed(e))
 		return err
 	}}
 	if u.bodies != nil {
@@ -180,7 +180,7 @@ func (u *unit) swept(ctx context.Context) func([]string) error {
 			part := packs[:min(len(packs), 64)] // as many as a leaf lists
 			packs = packs[len(part):]
 			e := &audit.Event{Type: audit.BodyShred, Outcome: "complete", Shred: &audit.Shred{Packs: part, Reason: "their retention is over"}}
-			if _, err := u.log.Append(ctx, e); err != nil {
+			if _, err := u.append(ctx, e); err != nil {
 				return err
 			}
 		}

@@ -88,6 +88,7 @@ func (u *unit) run(ctx context.Context, sockets string) error {
 	g.Go(func() error { return serveGRPC(ctx, proc, socket(sockets, "proc")) })
 	g.Go(func() error { return serveHTTP(ctx, u.login, socket(sockets, "login")) })
 	g.Go(func() error { return u.serveConsole(ctx) })
+	g.Go(func() error { return u.serveMetrics(ctx) })
 	g.Go(func() error { return u.watchBodies(ctx) })
 	g.Go(func() error { return u.sweepBodies(ctx) })
 	g.Go(func() error { return u.shipBodies(ctx) })
@@ -155,6 +156,11 @@ func serveHTTP(ctx context.Context, h http.Handler, path string) error {
 	if err != nil {
 		return err
 	}
+	return serveOn(ctx, h, l)
+}
+
+// serveOn serves until ctx ends, then drains.
+func serveOn(ctx context.Context, h http.Handler, l net.Listener) error {
 	s := &http.Server{Handler: h, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 128 << 10}
 	stopped := make(chan struct{})
 	go func() {

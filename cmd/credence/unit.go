@@ -42,6 +42,7 @@ type unit struct {
 	cfg       *config.Config
 	dev       bool
 	log       *audit.Log
+	metrics   *metrics
 	catalog   *awsapi.Catalog
 	directory *awsapi.Directory
 	engine    *policies.Engine
@@ -67,7 +68,7 @@ type unit struct {
 // newUnit builds the rooms in the order in which they need each other. The log
 // comes first: what follows is recorded in it.
 func newUnit(cfg *config.Config, log zerolog.Logger, sockets string, dev bool) (*unit, error) {
-	u := &unit{zlog: log, cfg: cfg, dev: dev, keys: sigv4.NewKeyCache(0)}
+	u := &unit{zlog: log, cfg: cfg, dev: dev, keys: sigv4.NewKeyCache(0), metrics: newMetrics()}
 	if dev {
 		if err := emulatorsOnly(cfg); err != nil {
 			return nil, err
@@ -153,7 +154,7 @@ func (u *unit) onPolicies(hash string, count int, err error) {
 // record appends an event about the gateway itself. A failure shows in the
 // log's own state, which ends the process.
 func (u *unit) record(e *audit.Event) {
-	if _, err := u.log.Append(context.Background(), e); err != nil {
+	if _, err := u.append(context.Background(), e); err != nil {
 		u.zlog.Error().Err(err).Str("event", string(e.Type)).Msg("the event is not recorded")
 	}
 }
@@ -204,7 +205,7 @@ func (u *unit) openGate() error {
 	}
 	u.gate, err = extauthz.New(extauthz.Config{
 		Open: u.keeper.Open, Catalog: u.catalog, Role: u.role, Upstream: u.directory.Upstream, Decide: u.engine.Decide,
-		Confirm: u.mint.Confirm, Append: u.log.Append, Give: u.grants.Give, Keys: u.keys,
+		Confirm: u.mint.Confirm, Append: u.append, Give: u.grants.Give, Keys: u.keys,
 		PublicURL: u.cfg.PublicURL, Hosts: hosts(u.cfg), Masks: u.masks, Tokens: u.tokens, Recorder: u.recorder,
 		Fault: func(err error) { u.zlog.Error().Err(err).Msg("a call was refused by a fault") },
 	})
@@ -243,7 +244,7 @@ func (u *unit) role(name string) (extauthz.RoleInfo, bool) {
 
 func (u *unit) openProc() (err error) {
 	u.proc, err = extproc.New(extproc.Config{
-		Redeem: u.grants.Redeem, Credentials: u.mint.Lookup, Secret: u.keeper.Secret, Append: u.log.Append,
+		Redeem: u.grants.Redeem, Credentials: u.mint.Lookup, Secret: u.keeper.Secret, Append: u.append,
 		Signer: sigv4.NewSigner(sigv4.SignerConfig{Keys: u.keys}), Masks: u.masks, Tokens: u.tokens, Recorder: u.recorder,
 		Fault: func(err error) { u.zlog.Error().Err(err).Msg("a call was cut by a fault") },
 	})
@@ -265,7 +266,7 @@ func (u *unit) openLogin() error {
 	h, err := login.New(login.Config{
 		Issuers: issuers, Roles: roles, TTL: u.cfg.Sessions.TTL.D(), MayOpen: u.mayOpen, Issue: u.keeper.Issue, Encode: awsapi.EncodeError,
 		Record: func(ctx context.Context, e *audit.Event) error {
-			_, err := u.log.Append(ctx, e)
+			_, err := u.append(ctx, e)
 			return err
 		},
 		Refused: func(peer netip.Addr, rule string, why error) {
@@ -349,6 +350,6 @@ func (u *unit) resolve(cluster string) (xds.Upstream, bool) {
 }
 
 func (u *unit) recordConfig() error {
-	_, err := u.log.Append(context.Background(), &audit.Event{Type: audit.ConfigLoad, Outcome: "complete", Detail: map[string]string{"sha256": u.cfg.Digest}})
+	_, err := u.append(context.Background(), &audit.Event{Type: audit.ConfigLoad, Outcome: "complete", Detail: map[string]string{"sha256": u.cfg.Digest}})
 	return err
 }

@@ -384,6 +384,11 @@ func (c *Config) checkRest() error {
 	if !slices.Contains(levels, c.Observability.LogLevel) {
 		return fmt.Errorf("observability.log_level: %q is unknown%s", c.Observability.LogLevel, nearest.Hint(c.Observability.LogLevel, levels))
 	}
+	if m := c.Observability.Metrics; m != "" {
+		if _, err := netip.ParseAddrPort(m); err != nil {
+			return fmt.Errorf("observability.metrics: %q is not an address and port, such as 127.0.0.1:9464", m)
+		}
+	}
 	return nil
 }
 

@@ -243,8 +243,11 @@ type MaskRule struct {
 // Size is a number of bytes, written as "512KiB", "8MiB" or "1GiB", or plainly.
 type Size int64
 
-// Observability sets logs.
+// Observability sets logs and metrics.
 type Observability struct {
+	// Metrics is the address, "127.0.0.1:9464", on which /metrics (Prometheus),
+	// /healthz and /readyz answer. Agents need not reach it. Default: none.
+	Metrics string `yaml:"metrics" json:"metrics,omitempty"`
 	// LogLevel is debug, info, warn or error. Default info.
 	LogLevel string `yaml:"log_level" json:"log_level,omitempty"`
 }

@@ -104,6 +104,7 @@ func TestBadFiles(t *testing.T) {
 		"a nameless pattern":  {"identity:", "masking: {sets: [{name: crm, rules: [{pattern: x}]}]}\nidentity:", "a pattern needs a name"},
 		"half a place":        {"identity:", "masking: {sets: [{name: crm, rules: [{at: 'dynamodb:Query'}]}]}\nidentity:", `at: "dynamodb:Query" is not service:Operation:path`},
 		"no duration":         {"identity:", "sessions: {ttl: soon}\nidentity:", `line 1: "soon" is no duration`},
+		"bad metrics":         {"identity:", "observability: {metrics: 9464}\nidentity:", `observability.metrics: "9464" is not an address and port, such as 127.0.0.1:9464`},
 		"bad level":           {"identity:", "observability: {log_level: loud}\nidentity:", `observability.log_level: "loud" is unknown`},
 		"unsigned tokens":     {"audience: [credence]", "audience: [credence], algorithms: [none]", `algorithms: "none" is not accepted`},
 		"shared secret":       {"audience: [credence]", "audience: [credence], algorithms: [HS256]", `algorithms: "HS256" is not accepted`},
