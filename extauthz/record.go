@@ -3,6 +3,7 @@ package extauthz
 import (
 	"context"
 	"encoding/hex"
+	"errors"
 	"time"
 
 	"github.com/credence-gateway/credence/internal/audit"
@@ -38,9 +39,6 @@ func (c *call) record(ctx context.Context) error {
 	}
 	if kept != nil {
 		e.Request.Recording = kept.Finish()
-		if err := kept.Durable(ctx); err != nil { // first: a leaf never names what a crash has taken
-			return err
-		}
 	}
 	if _, err := c.cfg.Append(context.WithoutCancel(ctx), e); err != nil {
 		return err
@@ -81,16 +79,12 @@ func (c *call) keepRequest() (*recorder.Recording, error) {
 
 // keepRefused records the request of a refused call; nil when that fails, which
 // is no reason to keep the refusal from the log.
-func (c *call) keepRefused(ctx context.Context) *audit.Recording {
+func (c *call) keepRefused() *audit.Recording {
 	kept, err := c.keepRequest()
 	if err != nil || kept == nil {
 		return nil
 	}
-	ref := kept.Finish()
-	if kept.Durable(ctx) != nil {
-		return nil
-	}
-	return ref
+	return kept.Finish()
 }
 
 func (c *call) grant(event string, class grant.Class) grant.Grant {
@@ -246,9 +240,13 @@ func (c *call) recordRefusal(ctx context.Context, a refuse.Answer) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), longestAppend)
 	defer cancel()
 	if c.decision.Set != "" { // it was understood: what-if can decide it again
-		e.Request.Recording = c.keepRefused(ctx)
+		e.Request.Recording = c.keepRefused()
 	}
 	_, err := c.cfg.Append(ctx, e)
+	if errors.Is(err, audit.ErrUnkept) {
+		e.Request.Recording = nil
+		_, err = c.cfg.Append(ctx, e)
+	}
 	return err
 }
 

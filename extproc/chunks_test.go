@@ -1,6 +1,7 @@
 package extproc_test
 
 import (
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -10,6 +11,7 @@ import (
 	"filippo.io/age"
 
 	"github.com/credence-gateway/credence/extproc"
+	"github.com/credence-gateway/credence/internal/audit"
 	"github.com/credence-gateway/credence/internal/bodies"
 	"github.com/credence-gateway/credence/internal/grant"
 	"github.com/credence-gateway/credence/internal/masks"
@@ -65,6 +67,9 @@ func TestExchangeRecordsChunks(t *testing.T) {
 				if got := s.run(t); !strings.Contains(got, "log:complete") {
 					t.Fatalf("%s, %d bytes by %d: %s", form, size, piece, got)
 				}
+				if err := store.Sync(); err != nil {
+					t.Fatal(err)
+				}
 				was, is := plain.logged[0].Request, s.logged[0].Request
 				if was.Recording != nil || is.Recording == nil || is.Body != was.Body || is.Length != int64(size) {
 					t.Fatalf("the record says %+v, and without recording %+v", is, was)
@@ -107,5 +112,37 @@ func TestExchangeGuardsChunks(t *testing.T) {
 				}
 			}
 		}
+	}
+}
+
+// What was recorded and can't be made durable is not named; the call's end is
+// written all the same, and the answer is withheld.
+func TestRecordingIsLost(t *testing.T) {
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	store, err := bodies.Open(bodies.Config{Dir: t.TempDir(), Recipients: []age.Recipient{id.Recipient()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	s := &stream{class: grant.Response, method: "GET", events: strings.Fields("Q. R200/6 r:answer."), edit: func(g *grant.Grant) { g.Keep = "r" }}
+	s.configure = func(c *extproc.Config) {
+		c.Recorder = &recorder.Recorder{Begin: store.Begin}
+		written := c.Append
+		c.Append = func(ctx context.Context, e *audit.Event) (audit.Index, error) {
+			if e.Response != nil && e.Response.Recording != nil {
+				return 0, audit.ErrUnkept
+			}
+			return written(ctx, e)
+		}
+	}
+	got := s.run(t)
+	if len(s.logged) != 1 || s.logged[0].Type != audit.CallEnd || s.logged[0].Response.Recording != nil {
+		t.Errorf("recorded %+v", s.logged)
+	}
+	if want := "Q R/6 log:complete !503"; got != want {
+		t.Errorf("%s, not %s", got, want)
 	}
 }

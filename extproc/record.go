@@ -73,24 +73,25 @@ func (x *exchange) end(outcome string, why error) error {
 	return x.write(e)
 }
 
-// write makes the end of a call durable, what was kept of it first: a leaf never
-// names what a crash has taken. When something could not be kept, the leaf says
-// what is known all the same.
+// write makes the end of a call durable, and what was kept of it. When something
+// could not be kept, the leaf says what is known all the same.
 func (x *exchange) write(e *audit.Event) error {
-	if x.asked == nil && x.told == nil {
-		return x.append(e)
+	name(e.Request, x.asked.finish())
+	name(e.Response, x.told.finish())
+	err := x.append(e)
+	if errors.Is(err, audit.ErrUnkept) {
+		name(e.Request, nil)
+		name(e.Response, nil)
+		return errors.Join(x.append(e), err)
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), x.config.AppendTimeout)
-	defer cancel()
-	asked, lost := x.asked.durable(ctx)
-	if asked != nil && e.Request != nil {
-		e.Request.Recording = asked
+	return err
+}
+
+// name says in the leaf where a message is recorded.
+func name(m *audit.Message, r *audit.Recording) {
+	if m != nil {
+		m.Recording = r
 	}
-	told, lostToo := x.told.durable(ctx)
-	if told != nil && e.Response != nil {
-		e.Response.Recording = told
-	}
-	return errors.Join(x.append(e), lost, lostToo)
 }
 
 // deny records a request that came without a good grant.

@@ -16,7 +16,10 @@ func (u *unit) openLog() error {
 	if err != nil {
 		return err
 	}
-	u.log, err = audit.Open(audit.Config{Dir: u.cfg.Audit.Dir, Origin: u.cfg.Audit.Origin, Anchors: anchors, Alarm: u.alarm})
+	u.log, err = audit.Open(audit.Config{
+		Dir: u.cfg.Audit.Dir, Origin: u.cfg.Audit.Origin, Anchors: anchors, Alarm: u.alarm,
+		Before: func() error { return u.bodies.Sync() }, // a leaf that names a recording has come by it
+	})
 	return err
 }
 

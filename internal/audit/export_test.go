@@ -9,6 +9,9 @@ import (
 // Background is what writers without a test use.
 func Background() stdcontext.Context { return stdcontext.Background() }
 
+// Queued is how many leaves wait for the writer.
+func Queued(l *Log) int { return len(l.queue) }
+
 // Forge writes a whole log of these leaves, signed with the key in keyFile, as
 // somebody would who holds that key.
 func Forge(dir, origin, keyFile string, leaves [][]byte) error {

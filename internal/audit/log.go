@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -29,6 +30,9 @@ var (
 	// ErrUnanchored: an anchor has not taken a checkpoint for its MaxAge; no
 	// begins are taken.
 	ErrUnanchored = errors.New("audit: the log can't be anchored")
+	// ErrUnkept: Config.Before failed, so a leaf that names a recording is not
+	// written. The event is the caller's again.
+	ErrUnkept = errors.New("audit: what was recorded is not on disk")
 	// ErrClosed: the log was closed.
 	ErrClosed = errors.New("audit: the log is closed")
 	// ErrLocked: another process writes this log.
@@ -60,6 +64,11 @@ type Config struct {
 	// Reserve is the free space, in bytes, below which begins are refused.
 	// Default 5 % of the volume; negative means never.
 	Reserve int64
+	// Before makes durable what leaves name: recordings that were finished before
+	// Append was called. It is called once for all leaves that are written
+	// together, before they are, when one of them names a recording. nil: nothing
+	// is waited for.
+	Before func() error
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 	// File opens a segment for appending. Default: the file system. Tests put
@@ -223,7 +232,8 @@ func lockDir(dir string) (*os.File, error) {
 // (context.WithoutCancel).
 //
 // Errors: ErrPoisoned, ErrClosed, ctx's; call.begin and session.open also
-// ErrLowDisk, ErrUnsigned, ErrUnanchored.
+// ErrLowDisk, ErrUnsigned, ErrUnanchored; leaves that name a recording also
+// ErrUnkept.
 func (l *Log) Append(ctx context.Context, e *Event) (Index, error) {
 	if e.Type == CallBegin || e.Type == SessionOpen {
 		if err := l.mayBegin(); err != nil {
@@ -388,6 +398,7 @@ func (l *Log) write() {
 			continue
 		}
 		l.busy.Store(time.Now().UnixNano())
+		l.before()
 		err := l.writeBatch()
 		l.busy.Store(0)
 		if err != nil {
@@ -413,10 +424,38 @@ func (l *Log) drain(first *pending) {
 	}
 }
 
+// before makes durable what the batch's leaves name. When that fails, those that
+// name something are refused and the others stay.
+func (l *Log) before() {
+	if l.cfg.Before == nil || !slices.ContainsFunc(l.batch, (*pending).names) {
+		return
+	}
+	err := l.cfg.Before()
+	if err == nil {
+		return
+	}
+	l.batch = slices.DeleteFunc(l.batch, func(p *pending) bool {
+		refused := p.names()
+		if refused {
+			p.done <- fmt.Errorf("%w: %w", ErrUnkept, err)
+		}
+		return refused
+	})
+}
+
+// names reports whether a leaf names a recording.
+func (p *pending) names() bool {
+	e := p.event
+	return e.Request != nil && e.Request.Recording != nil || e.Response != nil && e.Response.Recording != nil
+}
+
 // writeBatch makes the batch durable. This is the commit point: a crash before
 // the sync leaves frames that nobody was told of, and a torn one is cut at the
 // next Open; a crash after it loses nothing.
 func (l *Log) writeBatch() error {
+	if len(l.batch) == 0 {
+		return nil
+	}
 	if err := l.rotate(); err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ func (u unit) record(t testing.TB, m bodies.Message, body []byte, piece int) bod
 		rest = rest[n:]
 	}
 	ref := r.Finish()
-	if err := r.Durable(ctx); err != nil {
+	if err := u.Sync(); err != nil {
 		t.Fatal(err)
 	}
 	return ref
@@ -509,6 +509,59 @@ func TestSweepWhatWasShipped(t *testing.T) {
 	}
 }
 
+// A pack that is full stays open until what ended in it is synced, however many
+// follow it.
+func TestSyncReachesFullPacks(t *testing.T) {
+	u := newUnit(t, func(c *bodies.Config) { c.PackSize = 1 })
+	var refs []bodies.Reference
+	for i := range 5 {
+		r, err := u.Begin(message("call"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, _ = r.Write(random(1000 + i))
+		refs = append(refs, r.Finish())
+	}
+	if err := u.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	for i, ref := range refs {
+		if got, err := u.reader().Read("call", bodies.Request, ref); err != nil || len(got.Body) != 1000+i {
+			t.Errorf("recording %d in %s: %d bytes, %v", i, ref.Pack, len(got.Body), err)
+		}
+	}
+	if err := u.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Sync(); !errors.Is(err, bodies.ErrClosed) {
+		t.Error("after Close:", err)
+	}
+}
+
+// What a failed store says, Sync says: no leaf may name what is lost.
+func TestSyncOfAFailedStore(t *testing.T) {
+	u := newUnit(t, nil)
+	r, err := u.Begin(message("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.RemoveAll(filepath.Join(u.dir, "keys")); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(u.dir, "keys"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	m := message("b")
+	m.Session = "another"
+	if _, err := u.Begin(m); !errors.Is(err, bodies.ErrPoisoned) {
+		t.Error("without its folder:", err)
+	}
+	r.Finish()
+	if err := u.Sync(); !errors.Is(err, bodies.ErrPoisoned) {
+		t.Error(err)
+	}
+}
+
 func TestPoisoned(t *testing.T) {
 	u := newUnit(t, nil)
 	ref := u.record(t, message("a"), random(10), 10)
@@ -627,7 +680,7 @@ func BenchmarkRecord1KB(b *testing.B) {
 			}
 			_, _ = r.Write(body)
 			r.Finish()
-			if err := r.Durable(ctx); err != nil {
+			if err := u.Sync(); err != nil {
 				b.Fatal(err)
 			}
 		}
@@ -646,7 +699,7 @@ func BenchmarkRecord8MB(b *testing.B) {
 		}
 		_, _ = r.Write(body)
 		r.Finish()
-		if err := r.Durable(ctx); err != nil {
+		if err := u.Sync(); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -7,7 +7,7 @@
 //	r, err := store.Begin(bodies.Message{Session: s, Call: id, Direction: bodies.Request, Head: head})
 //	_, err = r.Write(body)                 // any number of times
 //	reference := r.Finish()                // for the leaf
-//	err = r.Durable(ctx)                   // before anything is released that depends on it
+//	err = store.Sync()                     // before anything is released that depends on it
 //
 // # Files
 //

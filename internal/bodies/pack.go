@@ -71,10 +71,11 @@ func goodPack(name string) bool {
 
 // frame is a chunk on its way to its pack.
 type frame struct {
-	r     *Recording
-	index uint32
-	box   []byte // headerSize bytes of room, then the box
-	final bool
+	r      *Recording
+	index  uint32
+	box    []byte // headerSize bytes of room, then the box
+	final  bool
+	synced chan<- error // no chunk: answered when all recordings that ended are on disk
 }
 
 // header fills in the room before the box.

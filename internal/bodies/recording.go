@@ -1,7 +1,6 @@
 package bodies
 
 import (
-	"context"
 	"crypto/cipher"
 	"encoding/hex"
 	"hash"
@@ -9,7 +8,7 @@ import (
 )
 
 // Recording is one message that is being recorded. Its methods are for one
-// goroutine at a time. An error is sticky; it also comes out of Durable, so
+// goroutine at a time. An error is sticky; it also comes out of Store.Sync, so
 // that writers may ignore Write's.
 type Recording struct {
 	store  *Store
@@ -24,7 +23,6 @@ type Recording struct {
 	err    error
 
 	finished bool
-	durable  chan error // one answer, once the last box is written and synced
 }
 
 // boxes are buffers of frames.
@@ -88,8 +86,8 @@ func (s *Store) send(f frame) error {
 	}
 }
 
-// Finish ends the recording and returns what the leaf says of it. The
-// recording is durable once Durable says so.
+// Finish ends the recording and returns what the leaf says of it. It is on disk
+// once a Store.Sync that was called after has returned nil.
 func (r *Recording) Finish() Reference {
 	if r.finished {
 		return r.ref
@@ -98,32 +96,7 @@ func (r *Recording) Finish() Reference {
 	r.emit(true)
 	if r.err != nil {
 		r.store.leave(r.pack)
-		r.durable <- r.err
 	}
 	r.ref.Chunks, r.ref.SHA256 = r.index, hex.EncodeToString(r.sum.Sum(nil))
 	return r.ref
-}
-
-// Durable waits until a finished recording is on disk. It is called once.
-func (r *Recording) Durable(ctx context.Context) error {
-	select {
-	case err := <-r.durable:
-		return err
-	case <-r.store.dead:
-		return r.store.Err()
-	case <-r.store.done:
-		return r.late()
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// late is the answer of a store that was closed meanwhile.
-func (r *Recording) late() error {
-	select {
-	case err := <-r.durable:
-		return err
-	default:
-		return ErrClosed
-	}
 }

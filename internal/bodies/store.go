@@ -23,6 +23,7 @@ type Store struct {
 	frames              chan frame
 	quit                chan struct{} // closed by Close: nothing more is taken
 	done                chan struct{} // the writing goroutine has ended
+	ended               []*pack       // of recordings that are not synced; owned by the writing goroutine
 
 	mu      sync.Mutex
 	keys    map[string]*sessionKey // by session; guarded by mu
@@ -88,7 +89,7 @@ func (s *Store) Begin(m Message) (*Recording, error) {
 		s.poison(err)
 		return nil, s.Err()
 	}
-	r := &Recording{store: s, durable: make(chan error, 1), sum: sha256.New(), limit: m.Limit}
+	r := &Recording{store: s, sum: sha256.New(), limit: m.Limit}
 	if r.limit == 0 {
 		r.limit = MaxRecorded
 	}
@@ -174,8 +175,31 @@ func (s *Store) shut(p *pack) {
 	delete(s.writing, p.name)
 }
 
-// write is the writing goroutine: it drains what is queued, writes it, syncs
-// each pack in which a recording ended, and answers.
+// Sync returns when every recording that was finished before is on disk: the
+// error is why one may not be. It waits while the disk is slow, at most for
+// Config.Stall.
+func (s *Store) Sync() error {
+	synced := make(chan error, 1)
+	if err := s.send(frame{synced: synced}); err != nil {
+		return err
+	}
+	select {
+	case err := <-synced:
+		return err
+	case <-s.dead:
+		return s.Err()
+	case <-s.done:
+		select {
+		case err := <-synced:
+			return err
+		default:
+			return ErrClosed
+		}
+	}
+}
+
+// write is the writing goroutine: it drains what is queued, writes it, and
+// answers those who want it on disk.
 func (s *Store) write() {
 	defer close(s.done)
 	batch := make([]frame, 0, cap(s.frames))
@@ -185,7 +209,7 @@ func (s *Store) write() {
 			batch = s.drain(append(batch[:0], f))
 			s.commit(batch)
 		case <-s.quit:
-			s.commit(s.drain(batch[:0]))
+			s.commit(append(s.drain(batch[:0]), frame{synced: make(chan error, 1)}))
 			return
 		}
 	}
@@ -204,31 +228,43 @@ func (s *Store) drain(batch []frame) []frame {
 	return batch
 }
 
+// commit writes the batch in order.
 func (s *Store) commit(batch []frame) {
 	watchdog := time.AfterFunc(s.cfg.Stall, func() { s.poison(errors.New("a write stalled")) })
 	defer watchdog.Stop()
-	err := s.Err()
-	for i := 0; i < len(batch) && err == nil; i++ {
-		err = s.append(&batch[i])
+	for i := range batch {
+		f := &batch[i]
+		if f.synced != nil {
+			f.synced <- s.sync()
+			continue
+		}
+		if s.Err() == nil {
+			if err := s.append(f); err != nil {
+				s.poison(err)
+			}
+		}
+		box := f.box[:0]
+		boxes.Put(&box)
+		if f.final {
+			s.ended = append(s.ended, f.r.pack)
+		}
 	}
-	for i := 0; i < len(batch) && err == nil; i++ {
-		if p := batch[i].r.pack; batch[i].final && p.synced < p.size {
-			err = datasync(p.file)
+}
+
+// sync makes the recordings that have ended durable. Their packs stay open until
+// then.
+func (s *Store) sync() error {
+	for _, p := range s.ended {
+		if p.synced < p.size && s.Err() == nil {
+			if err := datasync(p.file); err != nil {
+				s.poison(err)
+			}
 			p.synced = p.size
 		}
+		s.leave(p)
 	}
-	if err != nil {
-		s.poison(err)
-		err = s.Err()
-	}
-	for i := range batch {
-		box := batch[i].box[:0]
-		boxes.Put(&box)
-		if batch[i].final {
-			s.leave(batch[i].r.pack)
-			batch[i].r.durable <- err
-		}
-	}
+	s.ended = s.ended[:0]
+	return s.Err()
 }
 
 func (s *Store) append(f *frame) error {

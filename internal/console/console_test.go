@@ -74,9 +74,9 @@ func (u *unit) call(session, id, body string) {
 	if err != nil {
 		u.Fatal(err)
 	}
-	_, _ = r.Write([]byte(body)) // Durable says it
+	_, _ = r.Write([]byte(body)) // Sync says it
 	ref := r.Finish()
-	if err := r.Durable(u.Context()); err != nil {
+	if err := u.store.Sync(); err != nil {
 		u.Fatal(err)
 	}
 	kept := audit.Recording(ref)

@@ -74,7 +74,7 @@ func keep(t *testing.T, l *audit.Log, s *bodies.Store, session, call string, bod
 		t.Fatal(err)
 	}
 	ref := audit.Recording(rec.Finish())
-	if err := rec.Durable(t.Context()); err != nil {
+	if err := s.Sync(); err != nil {
 		t.Fatal(err)
 	}
 	must(t, l, &audit.Event{Type: audit.CallEnd, Call: call, Response: &audit.Message{Status: 200, Recording: &ref}})

@@ -3,14 +3,14 @@
 // the encrypted store.
 //
 // The door in records what it read of a request, the door out what it streams.
-// Both wait until a recording is durable before they release what depends on it.
+// A leaf that names a recording is on disk after it is (audit.Config.Before), and
+// both doors wait for the leaf.
 //
 // A body that can't be masked, because it does not parse, is not kept from there
 // on: the recording says that it was cut.
 package recorder
 
 import (
-	"context"
 	"net/http"
 	"strings"
 
@@ -121,12 +121,12 @@ type Recording struct {
 }
 
 // Write keeps the next piece of the body, which may be used again then. What
-// fails shows in Durable.
+// fails shows in bodies.Store.Sync.
 func (r *Recording) Write(piece []byte) {
 	switch {
 	case r.lost || len(piece) == 0:
 	case r.mask == nil:
-		_, _ = r.kept.Write(piece) // Durable says it
+		_, _ = r.kept.Write(piece) // Store.Sync says it
 	default:
 		r.masked(func(dst []byte) ([]byte, error) {
 			if r.stream == nil {
@@ -148,7 +148,7 @@ func (r *Recording) masked(step func([]byte) ([]byte, error)) {
 		r.kept.Cut()
 		return
 	}
-	_, _ = r.kept.Write(r.out) // Durable says it
+	_, _ = r.kept.Write(r.out) // Store.Sync says it
 }
 
 // Finish ends the recording and returns what the leaf says of it.
@@ -167,6 +167,3 @@ func (r *Recording) close() {
 		_ = c.Close() // it only ends a decoder
 	}
 }
-
-// Durable waits until a finished recording is on disk.
-func (r *Recording) Durable(ctx context.Context) error { return r.kept.Durable(ctx) }

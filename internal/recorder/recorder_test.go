@@ -18,6 +18,7 @@ import (
 type unit struct {
 	*testing.T
 	recorder.Recorder
+	store  *bodies.Store
 	reader *bodies.Reader
 }
 
@@ -45,7 +46,7 @@ func newUnit(t *testing.T) *unit {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &unit{T: t, Recorder: recorder.Recorder{Begin: store.Begin, Masks: m}, reader: bodies.NewReader(dir, id)}
+	return &unit{T: t, Recorder: recorder.Recorder{Begin: store.Begin, Masks: m}, store: store, reader: bodies.NewReader(dir, id)}
 }
 
 // keep records a message and reads it back.
@@ -58,7 +59,7 @@ func (u *unit) keep(d bodies.Direction, r *recorder.Recording, err error, body s
 		r.Write([]byte(body[i : i+1]))
 	}
 	ref := r.Finish()
-	if err := r.Durable(u.Context()); err != nil {
+	if err := u.store.Sync(); err != nil {
 		u.Fatal(err)
 	}
 	got, err := u.reader.Read("call", d, bodies.Reference(*ref))

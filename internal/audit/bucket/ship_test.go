@@ -118,9 +118,9 @@ func record(t *testing.T, s *bodies.Store, session string, body []byte) bodies.R
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, _ = r.Write(body) // Durable says it
+	_, _ = r.Write(body) // Sync says it
 	ref := r.Finish()
-	if err := r.Durable(t.Context()); err != nil {
+	if err := s.Sync(); err != nil {
 		t.Fatal(err)
 	}
 	return ref
