@@ -43,6 +43,13 @@ func (s *replayed) Recv() (*extprocv3.ProcessingRequest, error) {
 	return s.messages[s.at-1], nil
 }
 
+func (s *replayed) SendMsg(any) error { return s.Send(nil) }
+
+func (s *replayed) RecvMsg(m any) (err error) {
+	m.(*envoymsg.Received).ProcessingRequest, err = s.Recv()
+	return err
+}
+
 // BenchmarkProcess is one exchange of class none, from the first message to the
 // stream's end, on real grants and a real signer. Not in it: gRPC, and the log's
 // sync. Give, which is the gate's, is in it.

@@ -35,10 +35,11 @@ func (s *Server) Register(r grpc.ServiceRegistrar) { extprocv3.RegisterExternalP
 // before and never with an error: Envoy would let the exchange go on, or answer
 // without the service's shape.
 func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) error {
-	x := &exchange{config: &s.config, open: &s.open, to: way{stream}}
+	w := &way{stream: stream}
+	x := &exchange{config: &s.config, open: &s.open, to: w}
 	defer s.end(x)
 	for {
-		m, err := stream.Recv()
+		m, err := w.receive()
 		if err != nil {
 			return nil //nolint:nilerr // the stream is over, however it ended
 		}
@@ -129,30 +130,45 @@ func dispatch(x *exchange, m *extprocv3.ProcessingRequest) error {
 	}
 }
 
-// way is the way back to Envoy.
+// way is the way from and to Envoy.
 type way struct {
 	stream extprocv3.ExternalProcessor_ProcessServer
+	memory envoymsg.Memory // of bodies: no stage reads or sends what it gave on
 }
 
-func (w way) head(d direction, m envoymsg.Mutation) error {
+func (w *way) receive() (*extprocv3.ProcessingRequest, error) {
+	m := envoymsg.NewReceived()
+	if err := w.stream.RecvMsg(m); err != nil {
+		return nil, err
+	}
+	w.memory.Add(m)
+	return m.ProcessingRequest, nil
+}
+
+// send is for bodies, which come and go in one goroutine.
+func (w *way) send(m *extprocv3.ProcessingResponse) error {
+	return w.stream.SendMsg(w.memory.Outgoing(m))
+}
+
+func (w *way) head(d direction, m envoymsg.Mutation) error {
 	if d == toUpstream {
 		return w.stream.Send(envoymsg.ContinueRequest(m))
 	}
 	return w.stream.Send(envoymsg.ContinueResponse(m))
 }
 
-func (w way) body(d direction, data []byte, end bool) error {
+func (w *way) body(d direction, data []byte, end bool) error {
 	if d == toUpstream {
-		return envoymsg.SendRequestBody(w.stream.Send, data, end)
+		return envoymsg.SendRequestBody(w.send, data, end)
 	}
-	return envoymsg.SendResponseBody(w.stream.Send, data, end)
+	return envoymsg.SendResponseBody(w.send, data, end)
 }
 
-func (w way) trailers(d direction, drop []string) error {
+func (w *way) trailers(d direction, drop []string) error {
 	if d == toUpstream {
 		return w.stream.Send(envoymsg.RequestTrailers(drop))
 	}
 	return w.stream.Send(envoymsg.ResponseTrailers())
 }
 
-func (w way) immediate(r wire.Response) error { return w.stream.Send(envoymsg.Immediate(r)) }
+func (w *way) immediate(r wire.Response) error { return w.stream.Send(envoymsg.Immediate(r)) }

@@ -232,6 +232,33 @@ func (s *stream) Send(m *extprocv3.ProcessingResponse) error {
 	return nil
 }
 
+// RecvMsg and SendMsg go through the codec of the real door, so that the memory
+// of what was sent is used again, as it is there.
+func (s *stream) RecvMsg(m any) error {
+	next, err := s.Recv()
+	if err != nil {
+		return err
+	}
+	data, err := envoymsg.Codec{}.Marshal(next)
+	if err != nil {
+		return err
+	}
+	return envoymsg.Codec{}.Unmarshal(data, m)
+}
+
+func (s *stream) SendMsg(m any) error {
+	data, err := envoymsg.Codec{}.Marshal(m)
+	if err != nil {
+		return err
+	}
+	var sent extprocv3.ProcessingResponse
+	if err := (envoymsg.Codec{}).Unmarshal(data, &sent); err != nil {
+		return err
+	}
+	data.Free()
+	return s.Send(&sent)
+}
+
 func lengthOf(r *extprocv3.HeadersResponse) string {
 	for _, h := range r.Response.HeaderMutation.SetHeaders {
 		if h.Header.Key == envoymsg.LengthHeader {

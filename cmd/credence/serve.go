@@ -110,8 +110,19 @@ func (u *unit) run(ctx context.Context, sockets string) error {
 	return errors.Join(g.Wait(), u.close())
 }
 
+// streamWindow and connectionWindow are how much of one stream, and of all on one
+// connection, may be on its way to a door, in bytes (RFC 9113, section 5.2). Fixed
+// ones bound what a slow stream holds, and need no pings to be measured.
+const (
+	streamWindow     = 512 << 10
+	connectionWindow = 16 << 20
+)
+
 func newGRPC(more ...grpc.ServerOption) *grpc.Server {
-	return grpc.NewServer(append(more, grpc.MaxRecvMsgSize(maxBody), grpc.MaxConcurrentStreams(1<<16), grpc.WriteBufferSize(128<<10), grpc.ReadBufferSize(128<<10))...)
+	return grpc.NewServer(append(more,
+		grpc.MaxRecvMsgSize(maxBody), grpc.MaxConcurrentStreams(1<<16), grpc.WriteBufferSize(128<<10), grpc.ReadBufferSize(128<<10),
+		grpc.InitialWindowSize(streamWindow), grpc.InitialConnWindowSize(connectionWindow),
+	)...)
 }
 
 // listenUnix opens a socket for this user alone, in place of one that a

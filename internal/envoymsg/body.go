@@ -2,8 +2,11 @@ package envoymsg
 
 import extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
-// MaxChunk is the most body that one message carries, in bytes.
-const MaxChunk = 64 << 10
+// MaxChunk is the most body that one message carries, in bytes. Envoy's API
+// recommends 64 KiB, or what EnvoyGrpc receives, which has no limit
+// (ProcessingMode.FULL_DUPLEX_STREAMED); each message costs Envoy time, and its
+// memory until it is whole.
+const MaxChunk = 128 << 10
 
 // Sender sends one message on an ext_proc stream.
 type Sender func(*extprocv3.ProcessingResponse) error

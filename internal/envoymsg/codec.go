@@ -1,8 +1,6 @@
 package envoymsg
 
 import (
-	"bytes"
-
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc/encoding"
 	_ "google.golang.org/grpc/encoding/proto" // registers the codec that Codec stands on
@@ -17,7 +15,8 @@ import (
 // Every message but those that carry a body is the usual codec's.
 //
 // What SendRequestBody and SendResponseBody are given is on the wire some time
-// after they return, so it must never change.
+// after they return, so it must never change. Memory says when it may be used
+// again.
 type Codec struct{}
 
 // Name implements encoding.CodecV2.
@@ -40,9 +39,13 @@ const (
 
 // Marshal implements encoding.CodecV2.
 func (Codec) Marshal(v any) (mem.BufferSlice, error) {
+	var from *block
+	if o, ok := v.(*outgoing); ok {
+		v, from = o.ProcessingResponse, o.block
+	}
 	if m, ok := v.(*extprocv3.ProcessingResponse); ok {
 		if field, piece := streamed(m); piece != nil {
-			return appendStreamed(field, piece), nil
+			return appendStreamed(field, piece, from), nil
 		}
 	}
 	return usual().Marshal(v)
@@ -76,7 +79,7 @@ func streamed(m *extprocv3.ProcessingResponse) (protowire.Number, *extprocv3.Str
 
 // appendStreamed writes what stands before the body, and leaves that where it
 // is.
-func appendStreamed(field protowire.Number, piece *extprocv3.StreamedBodyResponse) mem.BufferSlice {
+func appendStreamed(field protowire.Number, piece *extprocv3.StreamedBodyResponse, from *block) mem.BufferSlice {
 	body := len(piece.Body)
 	inner := 0
 	if body > 0 {
@@ -101,23 +104,48 @@ func appendStreamed(field protowire.Number, piece *extprocv3.StreamedBodyRespons
 		return mem.BufferSlice{mem.SliceBuffer(head)}
 	}
 	head = protowire.AppendVarint(protowire.AppendTag(head, streamedBody, protowire.BytesType), uint64(body))
+	if from != nil {
+		return mem.BufferSlice{mem.SliceBuffer(head), from.buffer(piece.Body)}
+	}
 	return mem.BufferSlice{mem.SliceBuffer(head), mem.SliceBuffer(piece.Body)}
 }
 
 // Unmarshal implements encoding.CodecV2.
 func (Codec) Unmarshal(data mem.BufferSlice, v any) error {
-	m, ok := v.(*extprocv3.ProcessingRequest)
-	if !ok || !mayBeBody(data) {
-		return usual().Unmarshal(data, v)
+	switch v := v.(type) {
+	case *Received:
+		return v.read(data)
+	case *extprocv3.ProcessingRequest:
+		if mayBeBody(data) && readBody(v, joined(data, make([]byte, 0, data.Len()))) != nil {
+			return nil
+		}
 	}
-	parts := make([][]byte, len(data))
-	for i, b := range data {
-		parts[i] = b.ReadOnlyData()
+	return usual().Unmarshal(data, v)
+}
+
+// read reads a message of Envoy's, a body into a block where that is worth it.
+func (r *Received) read(data mem.BufferSlice) error {
+	if !mayBeBody(data) {
+		return usual().Unmarshal(data, r.ProcessingRequest)
 	}
-	if !readBody(m, bytes.Join(parts, nil)) {
-		return usual().Unmarshal(data, v)
+	b := newBlock(data.Len())
+	if b == nil {
+		return Codec{}.Unmarshal(data, r.ProcessingRequest)
 	}
+	body := readBody(r.ProcessingRequest, joined(data, *b.memory))
+	if body == nil { // the block is left to the garbage collector
+		return usual().Unmarshal(data, r.ProcessingRequest)
+	}
+	b.holds(body.Body)
+	r.block = b
 	return nil
+}
+
+func joined(data mem.BufferSlice, whole []byte) []byte {
+	for _, b := range data {
+		whole = append(whole, b.ReadOnlyData()...)
+	}
+	return whole
 }
 
 // mayBeBody tells by a message's first byte whether a body comes first in it.
@@ -132,26 +160,26 @@ func mayBeBody(data mem.BufferSlice) bool {
 }
 
 // readBody reads a message that begins with a body, and leaves that where it is.
-// It reports whether it could.
-func readBody(m *extprocv3.ProcessingRequest, b []byte) bool {
+// It returns the body, or nil when it could not.
+func readBody(m *extprocv3.ProcessingRequest, b []byte) *extprocv3.HttpBody {
 	field, _, n := protowire.ConsumeTag(b)
 	if n < 0 {
-		return false
+		return nil
 	}
 	inner, k := protowire.ConsumeBytes(b[n:])
 	if k < 0 {
-		return false
+		return nil
 	}
 	body, rest := readHTTPBody(inner), b[n+k:]
 	if body == nil || !beside(rest) || len(rest) > 0 && proto.Unmarshal(rest, m) != nil {
-		return false
+		return nil
 	}
 	if field == askedRequestBody {
 		m.Request = &extprocv3.ProcessingRequest_RequestBody{RequestBody: body}
 	} else {
 		m.Request = &extprocv3.ProcessingRequest_ResponseBody{ResponseBody: body}
 	}
-	return true
+	return body
 }
 
 // beside reports whether these fields, metadata mostly, say nothing of their own
