@@ -54,6 +54,13 @@ func openDesk(cfg *config.Config) (*desk, error) {
 	}
 	record := lateLog{cfg: cfg}
 	h, err := console.New(console.Config{
+		Kill: func(ctx context.Context, session, reason string) (int, error) {
+			store, err := openState(ctx, cfg)
+			if err != nil {
+				return 0, err
+			}
+			return 0, errors.Join(store.Revoke(ctx, revocation(session, reason)), store.Close())
+		},
 		Index: index, Log: replay.Folder(cfg.Audit.Dir), Record: record.append,
 		Erase: func(ctx context.Context, session string, say func([]string) error) error {
 			return bodies.Erase(ctx, cfg.Recording.Dir, remote, session, say)

@@ -19,11 +19,11 @@ import (
 func newSessions() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "sessions",
-		Short:   "See what sessions did; erase what was recorded of one",
+		Short:   "See what sessions did; end one; erase what was recorded of one",
 		Example: "  credence sessions list --since 24h\n  credence sessions show 01KBX…",
 		Args:    cobra.NoArgs,
 	}
-	c.AddCommand(newSessionsList(), newSessionsShow(), newSessionsShred())
+	c.AddCommand(newSessionsList(), newSessionsShow(), newSessionsKill(), newSessionsShred())
 	return c
 }
 
@@ -89,9 +89,13 @@ const stamp = "2006-01-02 15:04:05"
 
 func printSessions(w io.Writer, list []replay.Session) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintln(t, "SESSION\tAGENT\tROLE\tFIRST\tLAST\tCALLS\tDENIED\tFAILED")
+	fmt.Fprintln(t, "SESSION\tAGENT\tROLE\tFIRST\tLAST\tCALLS\tDENIED\tFAILED\tENDED")
 	for _, s := range list {
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\n", s.ID, s.Agent, s.Role, s.First.Format(stamp), s.Last.Format(stamp), s.Calls, s.Denied, s.Failed)
+		ended := ""
+		if s.Ended {
+			ended = "by a person"
+		}
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", s.ID, s.Agent, s.Role, s.First.Format(stamp), s.Last.Format(stamp), s.Calls, s.Denied, s.Failed, ended)
 	}
 	return t.Flush()
 }
@@ -193,6 +197,35 @@ func (s *summary) print(w io.Writer) error {
 		fmt.Fprintln(t)
 	}
 	return t.Flush()
+}
+
+func newSessionsKill() *cobra.Command {
+	var reason string
+	c := &cobra.Command{
+		Use:   "kill SESSION",
+		Short: "End a session now, on record",
+		Long: `End a session now: its keys are good for nothing any more, calls that are open
+are cut (an upload fails at AWS, an answer ends incomplete at the agent), and the
+AWS credentials that were minted for it are dropped. The log says who ended it and
+why. It stays ended when the gateway starts again.
+
+The agent may log in anew. To keep it out, forbid it in a policy: policies are
+read again at once.`,
+		Example: `  credence sessions kill 01KBX… --reason "its token leaked"`,
+		Args:    cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			return withDesk(c, func(ctx context.Context, _ *config.Config, d *desk) error {
+				var answer struct{ Cut int }
+				if err := d.post(ctx, "/v1/sessions/"+url.PathEscape(args[0])+"/kill", console.Kill{Reason: reason}, &answer); err != nil {
+					return err
+				}
+				_, err := fmt.Fprintf(c.OutOrStdout(), "ended: the session %s; %d of its calls were open and are cut\n", args[0], answer.Cut)
+				return err
+			})
+		},
+	}
+	c.Flags().StringVar(&reason, "reason", "", "why, for the record")
+	return c
 }
 
 func newSessionsShred() *cobra.Command {

@@ -51,6 +51,7 @@ type unit struct {
 	tokens    *masks.TokenMaker
 	recorder  *recorder.Recorder // nil: what calls say is not recorded
 	keeper    *session.Keeper
+	ended     *endings
 	mint      *mint.Mint
 	grants    *grant.Grants
 	keys      *sigv4.KeyCache
@@ -98,6 +99,9 @@ func (u *unit) close() error {
 	}
 	if u.index != nil {
 		errs = append(errs, u.index.Close())
+	}
+	if u.ended != nil {
+		errs = append(errs, u.ended.store.Close())
 	}
 	if u.bodies != nil {
 		errs = append(errs, u.bodies.Close())
@@ -164,7 +168,10 @@ func (u *unit) openSessions() error {
 	if u.ring, err = secret.OpenRing(keyDir(u.cfg)); err != nil {
 		return err
 	}
-	u.keeper, err = session.New(session.Config{Ring: u.ring})
+	if u.ended, err = openEndings(context.Background(), u.cfg); err != nil {
+		return err
+	}
+	u.keeper, err = session.New(session.Config{Ring: u.ring, Revoked: u.ended.has})
 	return err
 }
 
@@ -246,6 +253,7 @@ func (u *unit) openProc() (err error) {
 	u.proc, err = extproc.New(extproc.Config{
 		Redeem: u.grants.Redeem, Credentials: u.mint.Lookup, Secret: u.keeper.Secret, Append: u.append,
 		Signer: sigv4.NewSigner(sigv4.SignerConfig{Keys: u.keys}), Masks: u.masks, Tokens: u.tokens, Recorder: u.recorder,
+		Live:  u.ended.live,
 		Fault: func(err error) { u.zlog.Error().Err(err).Msg("a call was cut by a fault") },
 	})
 	return err

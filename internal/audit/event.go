@@ -14,6 +14,7 @@ const (
 	RefusedSummary Type = "refused.summary" // strangers, counted
 	SessionOpen    Type = "session.open"
 	SessionDeny    Type = "session.deny"
+	SessionRevoke  Type = "session.revoke" // a person ended a session
 	PolicyLoad     Type = "policy.load"
 	ConfigLoad     Type = "config.load"
 	LogOpen        Type = "log.open"

@@ -19,7 +19,7 @@ import (
 	"github.com/credence-gateway/credence/internal/replay"
 )
 
-// Config is what the API stands on. Index, Log and Record must be set.
+// Config is what the API stands on. Index, Log, Record and Kill must be set.
 type Config struct {
 	// Index answers questions across sessions; it is updated before each.
 	Index *replay.Index
@@ -33,6 +33,9 @@ type Config struct {
 	// Erase deletes a session's keys, after say was told which: bodies.Erase.
 	// nil when nothing is recorded.
 	Erase func(ctx context.Context, session string, say func(keys []string) error) error
+	// Kill ends a session, which was recorded, and returns how many of its calls
+	// it cut.
+	Kill func(ctx context.Context, session, reason string) (int, error)
 	// Shipping says how the shipping of recordings goes. nil when none are.
 	Shipping func() Shipping
 	// Now is the clock. Default time.Now.
@@ -46,13 +49,13 @@ type Shipping struct {
 }
 
 // ErrConfig is returned by New for a Config with something missing.
-var ErrConfig = errors.New("console: Index, Log and Record must be set")
+var ErrConfig = errors.New("console: Index, Log, Record and Kill must be set")
 
 type api struct{ Config }
 
 // New returns the API's handler.
 func New(c Config) (http.Handler, error) {
-	if c.Index == nil || c.Log == nil || c.Record == nil {
+	if c.Index == nil || c.Log == nil || c.Record == nil || c.Kill == nil {
 		return nil, ErrConfig
 	}
 	if c.Now == nil {
@@ -64,6 +67,7 @@ func New(c Config) (http.Handler, error) {
 		"GET /v1/sessions":             a.sessions,
 		"GET /v1/sessions/{id}":        a.timeline,
 		"POST /v1/sessions/{id}/shred": a.shred,
+		"POST /v1/sessions/{id}/kill":  a.kill,
 		"GET /v1/calls":                a.calls,
 		"GET /v1/calls/{id}":           a.call,
 		"GET /v1/calls/{id}/{message}": a.body,
@@ -306,6 +310,49 @@ func (a *api) shred(r *http.Request) (any, error) {
 		return nil, a.stillThere(r.Context(), session, err)
 	}
 	return map[string][]string{"keys": erased}, err
+}
+
+// Kill says why a session is ended.
+type Kill struct {
+	Reason string `json:"reason"`
+}
+
+// kill ends a session that the log knows. It is recorded before it acts.
+func (a *api) kill(r *http.Request) (any, error) {
+	var k Kill
+	if err := decode(r, &k); err != nil {
+		return nil, err
+	}
+	if strings.TrimSpace(k.Reason) == "" {
+		return nil, failure{http.StatusBadRequest, "ending a session needs a reason"}
+	}
+	session := r.PathValue("id")
+	known, err := a.knows(r.Context(), session)
+	if err != nil {
+		return nil, err
+	}
+	if !known {
+		return nil, failure{http.StatusNotFound, "the log knows no session " + session}
+	}
+	err = a.Record(r.Context(), &audit.Event{
+		Type: audit.SessionRevoke, Identity: &audit.Identity{Session: session}, Outcome: "complete", Detail: map[string]string{"reason": k.Reason},
+	})
+	if err != nil {
+		return nil, err
+	}
+	cut, err := a.Kill(r.Context(), session, k.Reason)
+	return map[string]int{"cut": cut}, err
+}
+
+func (a *api) knows(ctx context.Context, session string) (bool, error) {
+	if strings.Contains(session, "*") {
+		return false, nil
+	}
+	if _, err := a.Index.Update(ctx); err != nil {
+		return false, err
+	}
+	list, err := a.Index.Search(ctx, replay.Query{Session: session, Limit: 1})
+	return len(list) > 0, err
 }
 
 // stillThere records that an erasing which is in the log has not happened.

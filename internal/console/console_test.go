@@ -27,6 +27,7 @@ type unit struct {
 	log    *audit.Log
 	dir    string
 	store  *bodies.Store
+	killed []string
 	broken error // what recording an event fails with
 }
 
@@ -50,7 +51,7 @@ func newUnit(t *testing.T) *unit {
 	}
 	t.Cleanup(func() { _ = errors.Join(index.Close(), u.store.Close(), u.log.Close()) })
 	u.api, err = console.New(console.Config{
-		Index: index, Log: replay.Folder(u.dir), Record: u.append, Read: bodies.NewReader(recordings, id).Read, Erase: u.store.Erase,
+		Index: index, Log: replay.Folder(u.dir), Record: u.append, Kill: u.kill, Read: bodies.NewReader(recordings, id).Read, Erase: u.store.Erase,
 		Shipping: func() console.Shipping { return console.Shipping{LagSeconds: 7} },
 	})
 	if err != nil {
@@ -236,6 +237,43 @@ func TestShred(t *testing.T) {
 	}
 }
 
+func (u *unit) kill(_ context.Context, session, reason string) (int, error) {
+	u.killed = append(u.killed, session+" "+reason)
+	return 2, nil
+}
+
+// TestKill: a session that the log knows is ended for a reason, and the log says so
+// first.
+func TestKill(t *testing.T) {
+	u := newUnit(t)
+	u.call("alpha", "c1", "secret")
+	u.broken = errors.New("no space left on device")
+	if status, _ := u.ask("POST", "/v1/sessions/alpha/kill", `{"reason":"x"}`); status != 500 || len(u.killed) > 0 {
+		t.Errorf("without a record: %d, ended %v", status, u.killed)
+	}
+	u.broken = nil
+	for _, tt := range []struct {
+		session, body string
+		status        int
+	}{
+		{"alpha", `{}`, 400}, {"alpha", `{"reason":" "}`, 400}, {"alpha", `{"why":"x"}`, 400},
+		{"beta", `{"reason":"x"}`, 404}, {"*", `{"reason":"x"}`, 404}, {"alpha", `{"reason":"it leaked"}`, 200},
+	} {
+		if status, v := u.ask("POST", "/v1/sessions/"+tt.session+"/kill", tt.body); status != tt.status {
+			t.Errorf("%s %s: %d %v, want %d", tt.session, tt.body, status, v, tt.status)
+		}
+	}
+	if diff := cmp.Diff([]string{"alpha it leaked"}, u.killed); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"call.begin", "session.revoke"}, u.kinds("alpha")); diff != "" {
+		t.Error(diff)
+	}
+	if status, v := u.ask("GET", "/v1/sessions", ""); status != 200 || v.([]any)[0].(map[string]any)["ended"] != true {
+		t.Errorf("%d %v", status, v)
+	}
+}
+
 // TestShredThatFails: who asked is told that nothing is erased, and so is the log.
 func TestShredThatFails(t *testing.T) {
 	u := newUnit(t)
@@ -245,7 +283,7 @@ func TestShredThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = index.Close() })
-	u.api, err = console.New(console.Config{Index: index, Log: replay.Folder(u.dir), Record: u.append, Erase: func(_ context.Context, _ string, say func([]string) error) error {
+	u.api, err = console.New(console.Config{Index: index, Log: replay.Folder(u.dir), Record: u.append, Kill: u.kill, Erase: func(_ context.Context, _ string, say func([]string) error) error {
 		return errors.Join(say([]string{"alpha/1"}), errors.New("the bucket keeps it"))
 	}})
 	if err != nil {

@@ -312,7 +312,8 @@ type Session struct {
 	Last     time.Time `json:"last"`
 	Calls    int64     `json:"calls"`
 	Denied   int64     `json:"denied"`
-	Failed   int64     `json:"failed"` // not complete
+	Failed   int64     `json:"failed"`          // not complete
+	Ended    bool      `json:"ended,omitempty"` // by a person
 	OnBehalf []string  `json:"onBehalfOf,omitempty"`
 }
 
@@ -326,7 +327,8 @@ func (x *Index) Sessions(ctx context.Context, agent string, since time.Time, lim
 		limit = 100
 	}
 	rows, err := x.db.QueryContext(ctx, `SELECT session, MIN(time), MAX(time),
-		SUM(type = 'call.begin'), SUM(type = 'decision.deny'), SUM(type = 'call.begin' AND outcome != 'complete'), MIN(id)
+		SUM(type = 'call.begin'), SUM(type = 'decision.deny'), SUM(type = 'call.begin' AND outcome != 'complete'),
+		EXISTS (SELECT 1 FROM entries AS r WHERE r.session = entries.session AND r.type = 'session.revoke'), MIN(id)
 		FROM entries WHERE session != '' AND agent GLOB ? GROUP BY session HAVING MAX(time) >= ? ORDER BY MAX(time) DESC LIMIT ?`,
 		glob(agent), since.UnixMicro(), limit)
 	if err != nil {
@@ -338,7 +340,7 @@ func (x *Index) Sessions(ctx context.Context, agent string, since time.Time, lim
 		var s Session
 		var first, last int64
 		var sample string
-		if err := rows.Scan(&s.ID, &first, &last, &s.Calls, &s.Denied, &s.Failed, &sample); err != nil {
+		if err := rows.Scan(&s.ID, &first, &last, &s.Calls, &s.Denied, &s.Failed, &s.Ended, &sample); err != nil {
 			_ = rows.Close()
 			return nil, err
 		}

@@ -4,7 +4,6 @@
 // with the test program when it was started with Shared.
 package gateway
 
-// Free is a loopback address that nobody listens on now.
 import (
 	"bytes"
 	"cmp"
@@ -26,10 +25,8 @@ import (
 	"testing"
 	"time"
 
-	// Free is a loopback address that nobody listens on now.
 	"github.com/aws/aws-sdk-go-v2/aws"
 
-	// Free is a loopback address that nobody listens on now.
 	"github.com/credence-gateway/credence/internal/audit"
 	"github.com/credence-gateway/credence/internal/devissuer"
 	"github.com/credence-gateway/credence/internal/secret"
@@ -38,11 +35,9 @@ import (
 	"github.com/credence-gateway/credence/test/envoytest"
 )
 
-// Free is a loopback address that nobody listens on now.
 // Binary is credence, which Main has built.
 var Binary string
 
-// Free is a loopback address that nobody listens on now.
 // Main builds the binary, runs the tests and ends what they share. It is what a
 // package's TestMain returns with.
 func Main(m *testing.M) {
@@ -62,14 +57,11 @@ func Main(m *testing.M) {
 	os.Exit(code)
 }
 
-// Free is a loopback address that nobody listens on now.
 const module = "github.com/credence-gateway/credence"
 
-// Free is a loopback address that nobody listens on now.
 // MayLogin is the permit without which nobody logs in.
 const MayLogin = `permit (principal, action == Credence::Action::"OpenSession", resource);`
 
-// Free is a loopback address that nobody listens on now.
 // Config scripts a Unit.
 type Config struct {
 	// Policy is all that the gateway permits, in Cedar.
@@ -83,7 +75,6 @@ type Config struct {
 	Public string
 }
 
-// Free is a loopback address that nobody listens on now.
 // Unit is one gateway: a configuration, its processes and its upstream.
 type Unit struct {
 	testing.TB
@@ -93,25 +84,21 @@ type Unit struct {
 	Issuer   *devissuer.Issuer
 	Keys     aws.Credentials // of the last Login
 
-	// Free is a loopback address that nobody listens on now.
 	public string // Config.Public
 }
 
-// Free is a loopback address that nobody listens on now.
 // The keys that the upstream knows: the gateway's own, and what its STS mints.
 var (
 	OwnKey    = sigv4.Credentials{AccessKeyID: "AKIAGATEWAY000000000", Secret: secret.New("gateway")}
 	MintedKey = sigv4.Credentials{AccessKeyID: "ASIAMINTED0000000000", Secret: secret.New("minted"), SessionToken: secret.New("minted-token")}
 )
 
-// Free is a loopback address that nobody listens on now.
 // Assumed is STS's answer that hands MintedKey out.
 const Assumed = `<AssumeRoleResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><AssumeRoleResult><Credentials>` +
 	`<AccessKeyId>ASIAMINTED0000000000</AccessKeyId><SecretAccessKey>minted</SecretAccessKey><SessionToken>minted-token</SessionToken>` +
 	`<Expiration>2099-01-01T00:00:00Z</Expiration></Credentials><AssumedRoleUser><Arn>arn:aws:sts::123456789012:assumed-role/r/s</Arn>` +
 	`<AssumedRoleId>AROA:s</AssumedRoleId></AssumedRoleUser></AssumeRoleResult><ResponseMetadata><RequestId>1</RequestId></ResponseMetadata></AssumeRoleResponse>`
 
-// Free is a loopback address that nobody listens on now.
 // Amazon answers STS, uploads with nothing, and everything else with its
 // target.
 func Amazon(c *awsfake.Call) {
@@ -125,7 +112,6 @@ func Amazon(c *awsfake.Call) {
 	}
 }
 
-// Free is a loopback address that nobody listens on now.
 // AssumeRole answers a call of the gateway's own to STS with MintedKey, and
 // reports whether it was one.
 func AssumeRole(c *awsfake.Call) bool {
@@ -136,7 +122,6 @@ func AssumeRole(c *awsfake.Call) bool {
 	return true
 }
 
-// Free is a loopback address that nobody listens on now.
 // New writes a configuration for an upstream of its own. Nothing runs yet.
 func New(t testing.TB, c Config) *Unit {
 	t.Helper()
@@ -169,7 +154,6 @@ func New(t testing.TB, c Config) *Unit {
 	return u
 }
 
-// Free is a loopback address that nobody listens on now.
 // Up runs a gateway as an operator does, and logs an agent in.
 func Up(t testing.TB, c Config) (*Unit, *exec.Cmd) {
 	t.Helper()
@@ -179,11 +163,9 @@ func Up(t testing.TB, c Config) (*Unit, *exec.Cmd) {
 	return u, cmd
 }
 
-// Free is a loopback address that nobody listens on now.
 // Config is the configuration's file.
 func (u *Unit) Config() string { return filepath.Join(u.Dir, "credence.yaml") }
 
-// Free is a loopback address that nobody listens on now.
 // WritePolicy replaces the policies at once.
 func (u *Unit) WritePolicy(text string) {
 	u.Helper()
@@ -192,7 +174,6 @@ func (u *Unit) WritePolicy(text string) {
 	check(u, os.Rename(next, filepath.Join(u.Dir, "policies", "whole.cedar")))
 }
 
-// Free is a loopback address that nobody listens on now.
 // Spawn starts the binary with the gateway's own AWS key. The process is ended
 // with the test, unless it has ended before.
 func (u *Unit) Spawn(args ...string) *exec.Cmd {
@@ -212,7 +193,6 @@ func (u *Unit) Spawn(args ...string) *exec.Cmd {
 	return cmd
 }
 
-// Free is a loopback address that nobody listens on now.
 // Login opens a session and keeps its keys, as soon as the gateway serves.
 func (u *Unit) Login() {
 	u.Helper()
@@ -222,7 +202,6 @@ func (u *Unit) Login() {
 	})
 }
 
-// Free is a loopback address that nobody listens on now.
 // Open trades a token of an agent's for gateway keys.
 func (u *Unit) Open(agent string) (aws.Credentials, error) {
 	token, err := u.Issuer.Token(context.Background(), agent, []string{"agents"})
@@ -243,7 +222,6 @@ func (u *Unit) Open(agent string) (aws.Credentials, error) {
 	return aws.Credentials{AccessKeyID: keys.AccessKeyId, SecretAccessKey: keys.SecretAccessKey, SessionToken: keys.Token}, err
 }
 
-// Free is a loopback address that nobody listens on now.
 // URL is where Envoy listens, by address.
 func (u *Unit) URL() string {
 	if u.public != "" {
@@ -252,11 +230,9 @@ func (u *Unit) URL() string {
 	return "http://" + u.Address
 }
 
-// Free is a loopback address that nobody listens on now.
 // CA is the file of the CA of a gateway with Config.Public.
 func (u *Unit) CA() string { return filepath.Join(u.Dir, ".credence", "ca", "ca.pem") }
 
-// Free is a loopback address that nobody listens on now.
 // client trusts what an agent of this gateway would.
 func (u *Unit) client() *http.Client {
 	if u.public == "" {
@@ -269,7 +245,6 @@ func (u *Unit) client() *http.Client {
 	return &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{RootCAs: roots, ServerName: u.public}}}
 }
 
-// Free is a loopback address that nobody listens on now.
 // Within tries again until it works; the machine may be busy.
 func Within(t testing.TB, what string, try func() error) {
 	t.Helper()
@@ -286,7 +261,6 @@ func Within(t testing.TB, what string, try func() error) {
 	}
 }
 
-// Free is a loopback address that nobody listens on now.
 // Do sends a request and reads its answer.
 func Do(client *http.Client, r *http.Request) (int, []byte, error) {
 	answer, err := client.Do(r)
@@ -298,18 +272,18 @@ func Do(client *http.Client, r *http.Request) (int, []byte, error) {
 	return answer.StatusCode, body, err
 }
 
-// Free is a loopback address that nobody listens on now.
 // Leaf is what tests read of the log.
 type Leaf struct {
-	Type      string `json:"eventType"`
-	Call      string `json:"callID"`
-	Name      string `json:"eventName"`
-	Rule      string `json:"rule"`
-	Outcome   string `json:"outcome"`
-	Error     string `json:"errorCode"`
-	Message   string `json:"errorMessage"`
-	Peer      string `json:"sourceIPAddress"`
-	Count     int64  `json:"count"`
+	Type      string                     `json:"eventType"`
+	Session   struct{ SessionID string } `json:"userIdentity"`
+	Call      string                     `json:"callID"`
+	Name      string                     `json:"eventName"`
+	Rule      string                     `json:"rule"`
+	Outcome   string                     `json:"outcome"`
+	Error     string                     `json:"errorCode"`
+	Message   string                     `json:"errorMessage"`
+	Peer      string                     `json:"sourceIPAddress"`
+	Count     int64                      `json:"count"`
 	Resources []struct{ ARN string }
 	Decision  struct {
 		Effect   string   `json:"effect"`
@@ -323,7 +297,6 @@ type Leaf struct {
 	Detail map[string]string `json:"detail"`
 }
 
-// Free is a loopback address that nobody listens on now.
 // Leaves are all leaves so far.
 func (u *Unit) Leaves() []Leaf {
 	u.Helper()
@@ -337,7 +310,6 @@ func (u *Unit) Leaves() []Leaf {
 	return list
 }
 
-// Free is a loopback address that nobody listens on now.
 // Last is the last leaf of a type.
 func (u *Unit) Last(kind audit.Type) Leaf {
 	u.Helper()
@@ -359,7 +331,6 @@ func Free(t testing.TB) string {
 	return l.Addr().String()
 }
 
-// Free is a loopback address that nobody listens on now.
 func check(t testing.TB, err error) {
 	t.Helper()
 	if err != nil {

@@ -1,0 +1,147 @@
+package attacks_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+
+	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/internal/sigv4"
+	"github.com/credence-gateway/credence/test/awsfake"
+	"github.com/credence-gateway/credence/test/envoytest"
+	"github.com/credence-gateway/credence/test/gateway"
+)
+
+// slowly answers /reports/slow with half of what it says.
+func slowly(c *awsfake.Call) {
+	if !strings.HasSuffix(c.Target, "/slow") {
+		amazon(c)
+		return
+	}
+	c.Head(200, "content-length: 200000", "x-amz-request-id: R1")
+	c.Write(strings.Repeat("x", 100_000))
+	c.ReadBody()
+	time.Sleep(5 * time.Second)
+}
+
+// A session that a person ended is refused, in calls that are open too, within a
+// second and after the next start; another of the same agent goes on.
+func TestA21_Revoked(t *testing.T) {
+	u := gateway.New(t, gateway.Config{Policy: policy, Answer: slowly})
+	up := []string{"up", "--envoy", envoytest.Path(t), "--concurrency", "1"}
+	first := u.Spawn(up...)
+	u.Login()
+	keys := u.Keys
+	opened := u.Last(audit.SessionOpen).Session.SessionID
+	u.Login()
+	if got := withSignature(get()(keys)).send(t, u.Address); got.status != 200 {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+
+	streamed := newUpload(keys, "/reports/streamed", sigv4.StreamingSigned, uploadSize)
+	streamed.frame(t, pattern(uploadSize))
+	hashed := withSignature(s3(http.MethodPut, "/reports/hashed", strings.Repeat("a", 200_000))(keys))
+	uploads := []net.Conn{begin(t, u, streamed.request, 3), begin(t, u, hashed, 3)}
+	download := begin(t, u, withSignature(s3(http.MethodGet, "/reports/slow", "")(keys)), 0)
+	for _, path := range []string{"/streamed", "/hashed", "/slow"} {
+		eventually(t, func() error { return arrived(u, path) })
+	}
+
+	kill := u.Spawn("sessions", "kill", opened, "--reason", "its token leaked")
+	check(t, kill.Wait())
+	killed := time.Now()
+	for i, conn := range append(uploads, download) {
+		check(t, conn.SetReadDeadline(killed.Add(5*time.Second)))
+		answer, _ := io.ReadAll(conn) // however it ends
+		if took := time.Since(killed); took > time.Second {
+			t.Errorf("call %d is cut after %s", i, took)
+		}
+		if head, body, _ := strings.Cut(string(answer), "\r\n\r\n"); len(body) >= 200_000 || strings.HasPrefix(head, "HTTP/1.1 200") && conn != download {
+			t.Errorf("call %d has %q and %d bytes", i, head, len(body))
+		}
+	}
+	eventually(t, func() error {
+		for _, path := range []string{"/streamed", "/hashed"} {
+			for _, r := range u.Upstream.Requests() {
+				if strings.HasSuffix(r.Target, path) && (r.Whole || r.SHA256 == "") {
+					return fmt.Errorf("%s: whole %t, over %t", path, r.Whole, r.SHA256 != "")
+				}
+			}
+		}
+		return nil
+	})
+	eventually(t, func() error { // the download's end was written before its head went
+		if n := count(u, "session-revoked"); n != len(uploads) {
+			return fmt.Errorf("%d uploads ended with their session", n)
+		}
+		return nil
+	})
+	stopped(t, u, keys)
+
+	check(t, first.Process.Signal(syscall.SIGTERM))
+	check(t, first.Wait())
+	u.Spawn(up...)
+	u.Login()
+	stopped(t, u, keys)
+	last := u.Last(audit.SessionRevoke)
+	if last.Session.SessionID != opened || last.Detail["reason"] != "its token leaked" || !strings.HasPrefix(last.Detail["by"], "uid ") {
+		t.Errorf("recorded %+v", last)
+	}
+}
+
+// begin sends a request but for its last bytes.
+func begin(t *testing.T, u *gateway.Unit, q *request, kept int) net.Conn {
+	t.Helper()
+	conn, err := net.Dial("tcp", u.Address)
+	check(t, err)
+	t.Cleanup(func() { _ = conn.Close() })
+	raw := q.bytes()
+	_, err = conn.Write(raw[:len(raw)-kept])
+	check(t, err)
+	return conn
+}
+
+func arrived(u *gateway.Unit, path string) error {
+	for _, r := range u.Upstream.Requests() {
+		if strings.HasSuffix(r.Target, path) {
+			return nil
+		}
+	}
+	return fmt.Errorf("%s has not reached the upstream", path)
+}
+
+// count is how many calls ended by a rule.
+func count(u *gateway.Unit, rule string) (n int) {
+	for _, l := range u.Leaves() {
+		if l.Type == string(audit.CallEnd) && l.Rule == rule {
+			n++
+		}
+	}
+	return n
+}
+
+// stopped checks that keys are refused, and that the agent's other session goes
+// on.
+func stopped(t *testing.T, u *gateway.Unit, keys aws.Credentials) {
+	t.Helper()
+	for name, base := range map[string]base{"S3": get(), "DynamoDB": item(), "link": getLink()} {
+		if got := withSignature(base(keys)).send(t, u.Address); got.status != 403 || got.code != "ExpiredToken" && got.code != "ExpiredTokenException" {
+			t.Errorf("%s by a session that was ended: %d %s", name, got.status, got.body)
+		}
+	}
+	if got := withSignature(get()(u.Keys)).send(t, u.Address); got.status != 200 {
+		t.Errorf("another session: %d %s", got.status, got.body)
+	}
+}
+
+func withSignature(q *request) *request {
+	q.sign()
+	return q
+}
