@@ -23,8 +23,15 @@ import (
 // of some other size.
 func chunkedStream(t *testing.T, form, data string, piece int) *stream {
 	t.Helper()
+	return uploadStream(t, form, data, 1<<10, piece)
+}
+
+// uploadStream is an upload of data in chunks of one size, which come in pieces of
+// another.
+func uploadStream(t testing.TB, form, data string, chunk, piece int) *stream {
+	t.Helper()
 	h, seed := upload(t, "h", "request", form, len(data))
-	body, err := io.ReadAll(seed.Encode(strings.NewReader(data), 1<<10))
+	body, err := io.ReadAll(seed.Encode(strings.NewReader(data), chunk))
 	if err != nil {
 		t.Fatal(err)
 	}

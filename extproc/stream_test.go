@@ -13,6 +13,7 @@ import (
 	procv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/http/ext_proc/v3"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 	"google.golang.org/grpc"
+	"google.golang.org/grpc/mem"
 	"google.golang.org/protobuf/types/known/structpb"
 
 	"github.com/credence-gateway/credence/extproc"
@@ -53,9 +54,23 @@ type stream struct {
 	server     *extproc.Server
 	onSend     func(*extprocv3.ProcessingResponse)
 	logged     []audit.Event
+	memory     []*byte // where the bodies of messages began, in order
 }
 
 func (s *stream) run(t testing.TB) string {
+	t.Helper()
+	s.start(t)
+	if err := s.server.Process(s); err != nil {
+		t.Errorf("the gRPC stream ended by an error: %v", err)
+	}
+	if n := s.server.Kill("session-1"); n != 0 {
+		t.Errorf("%d exchanges stay open", n)
+	}
+	return strings.Join(s.transcript, " ")
+}
+
+// start makes the stream's server.
+func (s *stream) start(t testing.TB) {
 	t.Helper()
 	if s.method == "" {
 		s.method = "PUT"
@@ -81,13 +96,6 @@ func (s *stream) run(t testing.TB) string {
 	if s.server, err = extproc.New(c); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.server.Process(s); err != nil {
-		t.Errorf("the gRPC stream ended by an error: %v", err)
-	}
-	if n := s.server.Kill("session-1"); n != 0 {
-		t.Errorf("%d exchanges stay open", n)
-	}
-	return strings.Join(s.transcript, " ")
 }
 
 func (s *stream) open(string, [32]byte, string) (grant.Grant, error) {
@@ -243,7 +251,16 @@ func (s *stream) RecvMsg(m any) error {
 	if err != nil {
 		return err
 	}
-	return envoymsg.Codec{}.Unmarshal(data, m)
+	if err := (envoymsg.Codec{}).Unmarshal(data, m); err != nil {
+		return err
+	}
+	r := m.(*envoymsg.Received)
+	for _, body := range [][]byte{r.GetRequestBody().GetBody(), r.GetResponseBody().GetBody()} {
+		if len(body) > 0 {
+			s.memory = append(s.memory, &body[0])
+		}
+	}
+	return nil
 }
 
 func (s *stream) SendMsg(m any) error {
@@ -255,8 +272,21 @@ func (s *stream) SendMsg(m any) error {
 	if err := (envoymsg.Codec{}).Unmarshal(data, &sent); err != nil {
 		return err
 	}
+	for _, b := range data {
+		if _, plain := b.(mem.SliceBuffer); !plain {
+			poison(b.ReadOnlyData())
+		}
+	}
 	data.Free()
 	return s.Send(&sent)
+}
+
+// poison stands for what comes into memory that is used again: who reads there
+// what was sent already, or sends it again, finds this.
+func poison(b []byte) {
+	for i := range b {
+		b[i] = 0xdb
+	}
 }
 
 func lengthOf(r *extprocv3.HeadersResponse) string {
