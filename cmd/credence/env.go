@@ -260,7 +260,10 @@ func pickToken(cfg *config.Config, flag string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	if _, err := os.Stat(abs); errors.Is(err, fs.ErrNotExist) && path == devToken(cfg) {
+	_, undeveloped := loopbackIssuer(cfg)
+	if _, err := os.Stat(abs); errors.Is(err, fs.ErrNotExist) && path == devToken(cfg) && undeveloped != nil {
+		return "", fmt.Errorf("name the file with the agent's OIDC token of %s: --token-file, or AWS_WEB_IDENTITY_TOKEN_FILE", cfg.Identity.OIDC[0].Issuer)
+	} else if errors.Is(err, fs.ErrNotExist) && path == devToken(cfg) {
 		return "", fmt.Errorf("%w: %s has no token yet: start `credence up --dev`, or name a token with --token-file", errNotYet, abs)
 	} else if errors.Is(err, fs.ErrNotExist) {
 		return "", fmt.Errorf("there is no token file %s: name the agent's token with --token-file", abs)

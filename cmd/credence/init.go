@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"strings"
 	"text/template"
 	"time"
 
@@ -71,6 +72,9 @@ func initialise(c *cobra.Command, path string, s setup) error {
 	if _, err := os.Lstat(path); err == nil {
 		return existsAlready(path)
 	}
+	if err := s.try(); err != nil {
+		return usageError{err}
+	}
 	var err error
 	if s.Recipient, err = createIdentity(identityFile(dir)); err != nil {
 		return err
@@ -117,6 +121,35 @@ func (s *setup) complete() error {
 		}
 	}
 	return nil
+}
+
+// try makes the whole set in a folder of its own first, so that what is wrong
+// with the command line leaves nothing behind.
+func (s setup) try() (err error) {
+	dir, err := os.MkdirTemp("", "credence-init-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	if s.Recipient, err = createIdentity(identityFile(dir)); err != nil {
+		return err
+	}
+	text, err := s.render()
+	if err != nil {
+		return err
+	}
+	if err := s.certify(dir); err != nil {
+		return err
+	}
+	file := filepath.Join(dir, "credence.yaml")
+	if err := errors.Join(writeNew(file, text), os.Mkdir(filepath.Join(dir, "policies"), 0o700)); err != nil {
+		return err
+	}
+	if _, err = config.Load(file); err == nil {
+		return nil
+	}
+	// Where it stood for a moment helps nobody.
+	return errors.New(strings.TrimPrefix(err.Error(), file+": "))
 }
 
 // certify makes a CA for the public URL's host, and its certificate.
@@ -202,15 +235,15 @@ func writeNew(path string, text []byte) error {
 }
 
 func (s setup) explain(c *cobra.Command, path string) error {
-	dev := ""
-	if s.Emulator != "" {
-		dev = " --dev"
+	dev, token := "", "--token-file TOKEN "
+	if s.Emulator != "" && strings.HasPrefix(s.Issuer, "http:") {
+		dev, token = " --dev", ""
 	}
 	_, err := fmt.Fprintf(c.OutOrStdout(), `wrote %s, policies/ and .credence/
 %s
 next: credence up%s
-then: credence run -- aws s3 ls
-`, path, s.anchored(), dev)
+then: credence run %s-- aws s3 ls
+`, path, s.anchored(), dev, token)
 	return err
 }
 
