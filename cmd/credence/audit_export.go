@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+
 	"github.com/spf13/cobra"
 
 	"github.com/credence-gateway/credence/internal/audit"
@@ -18,6 +20,9 @@ one event. An export is a copy for reading: the log itself is the proof.`,
 		Example: "  credence audit export --format ocsf > activity.jsonl",
 		Args:    cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			if format == "" {
+				return usageError{errors.New("name the form: --format ocsf, cloudtrail or jsonl")}
+			}
 			place, err := logPlace(c, dir)
 			if err != nil {
 				return err
@@ -27,6 +32,5 @@ one event. An export is a copy for reading: the log itself is the proof.`,
 	}
 	c.Flags().StringVar(&dir, "dir", "", "the log's folder (default: the configuration's)")
 	c.Flags().Var(&choice{value: &format, known: export.Formats}, "format", "ocsf, cloudtrail or jsonl")
-	_ = c.MarkFlagRequired("format")
 	return c
 }

@@ -11,6 +11,12 @@ import (
 	"github.com/credence-gateway/credence/internal/replay"
 )
 
+// closed are the words of a search that can be nothing else.
+var closed = map[string][]string{
+	"decision": {"allow", "deny", "would_deny"},
+	"outcome":  {"complete", "refused", "aborted", "failed", "withheld", "unknown"},
+}
+
 func newAuditSearch() *cobra.Command {
 	var output string
 	var limit int
@@ -39,6 +45,9 @@ keys that is brought up to date by every search and can be deleted at any time.
 				if output == "json" {
 					return printJSON(c.OutOrStdout(), list)
 				}
+				if len(list) == 0 {
+					fmt.Fprintln(c.ErrOrStderr(), "nothing in the log matches")
+				}
 				for i := range list {
 					if _, err := fmt.Fprintln(c.OutOrStdout(), describe(&list[i])); err != nil {
 						return err
@@ -52,10 +61,15 @@ keys that is brought up to date by every search and can be deleted at any time.
 	c.Flags().IntVar(&limit, "limit", 100, "at most so many")
 	for name, usage := range map[string]string{
 		"agent": `who called, "issuer|subject"`, "human": "on whose behalf", "session": "in which session", "action": "IAM action, such as s3:GetObject",
-		"resource": "ARN", "decision": "allow, deny or would_deny", "outcome": "complete, refused, aborted, failed or unknown",
+		"resource": "ARN", "decision": "allow, deny or would_deny", "outcome": "complete, refused, aborted, failed, withheld or unknown",
 		"type": "kind of event, such as session.open", "since": "from then on: 24h, 2026-11-25 or a time in RFC 3339", "until": "before then",
 	} {
-		words[name] = c.Flags().String(name, "", usage)
+		words[name] = new(string)
+		if known := closed[name]; known != nil {
+			c.Flags().Var(&choice{value: words[name], known: known}, name, usage)
+			continue
+		}
+		c.Flags().StringVar(words[name], name, "", usage)
 	}
 	return c
 }

@@ -241,7 +241,7 @@ func printReports(w io.Writer, output string, places []string, reports []*audit.
 func printReport(w io.Writer, place string, r *audit.Report) {
 	fmt.Fprintf(w, "%s\n  log        %s\n  records    %d, root %s\n", place, r.Origin, r.Size, r.Root)
 	if r.Unsigned > 0 {
-		fmt.Fprintf(w, "             %d more are not signed yet\n", r.Unsigned)
+		fmt.Fprintf(w, "             %d more are not signed yet, which takes a running gateway a second\n", r.Unsigned)
 	}
 	from := "as the log says itself"
 	if r.Pinned {
@@ -326,7 +326,7 @@ Exit codes: 0 the record is in the log; 1 it is not, or the proof was changed;
 		},
 	}
 	outputFlag(c, &output)
-	c.Flags().StringVar(&key, "key", "", "the log's verifier key (`credence audit verify` prints it)")
+	c.Flags().StringVar(&key, "key", "", "the log's verifier key (credence audit verify prints it)")
 	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return badUse(c, err) })
 	return c
 }

@@ -12,9 +12,12 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/credence-gateway/credence/internal/nearest"
 )
@@ -29,7 +32,10 @@ func main() {
 func run(ctx context.Context, args []string) int {
 	root := newRoot()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	err := helpless(root, args)
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	if err == nil {
 		return 0
 	}
@@ -75,11 +81,34 @@ Exit codes: 0 done, 1 failed, 2 used wrongly; "run" exits with its command's.`,
 	return root
 }
 
+// helpless refuses to help with a verb that is none: cobra would show its
+// parent's help and end with 0.
+func helpless(root *cobra.Command, args []string) error {
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd(args...)
+	c, rest, err := root.Find(args)
+	asked := slices.Contains(rest, "--help") || slices.Contains(rest, "-h")
+	if err != nil || !asked || c.Annotations[verbsOnly] == "" || strings.HasPrefix(rest[0], "-") {
+		return nil
+	}
+	return verbless(c, rest)
+}
+
+// verbsOnly marks commands that do nothing without a verb.
+const verbsOnly = "verbs-only"
+
 // strict makes arguments that c or a command below it does not take, and verbs
-// that they do not have, wrong usage. An exit code of its own stays.
+// that they do not have, wrong usage. An exit code of its own stays. Shells
+// complete the words that a flag takes.
 func strict(c *cobra.Command) {
+	c.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) {
+		if words, ok := f.Value.(*choice); ok {
+			_ = c.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(words.known, cobra.ShellCompDirectiveNoFileComp)) // fails for a flag that has one
+		}
+	})
 	if c.HasSubCommands() && c.RunE == nil {
 		c.Args, c.RunE = cobra.ArbitraryArgs, verbless
+		c.Annotations = map[string]string{verbsOnly: "yes"}
 	}
 	if takes := c.Args; takes != nil {
 		c.Args = func(c *cobra.Command, args []string) error {

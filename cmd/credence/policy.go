@@ -41,7 +41,7 @@ func openSet(c *cobra.Command, dir string) (e *policies.Engine, count int, err e
 	}
 	e, err = policies.New(policies.Config{Dir: dir, Catalog: catalog, MaskSets: maskSets(cfg), OnLoad: func(_ string, n int, _ error) { count = n }})
 	if err != nil {
-		return nil, 0, fmt.Errorf("the policies are not good:\n%w", err)
+		return nil, 0, fmt.Errorf("%s: %w", dir, err)
 	}
 	return e, count, nil
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -239,6 +240,9 @@ who erased what it said and why, and still verifies.`,
 		Example: `  credence sessions shred 01KBX… --reason "erasure request 4711"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if strings.TrimSpace(reason) == "" {
+				return usageError{errors.New("say why, for the record: --reason \"erasure request 4711\"")}
+			}
 			return withDesk(c, func(ctx context.Context, _ *config.Config, d *desk) error {
 				var answer struct{ Keys []string }
 				if err := d.post(ctx, "/v1/sessions/"+url.PathEscape(args[0])+"/shred", console.Shred{Reason: reason}, &answer); err != nil {

@@ -29,7 +29,7 @@ func (s *show) whatIf(ctx context.Context, session string) error {
 	}
 	engine, err := policies.New(policies.Config{Dir: s.f.whatIf, Catalog: catalog, MaskSets: maskSets(s.cfg)})
 	if err != nil {
-		return fmt.Errorf("the policies are not good:\n%w", err)
+		return fmt.Errorf("%s: %w", s.f.whatIf, err)
 	}
 	if s.reader, err = openReader(s.cfg, s.f.identity); err != nil {
 		return err

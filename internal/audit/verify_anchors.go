@@ -141,7 +141,7 @@ func (v *verifier) concludeMarks() {
 		v.report.find(Tampered, "%s: it was made of %d records, and the log has %d", m.name, m.size, v.checkpoint.Size)
 	}
 	switch {
-	case v.report.Anchors > 0:
+	case v.report.Anchors > 0, v.report.Worst() == Tampered: // what was tampered with is not consistent
 	case len(v.cfg.Anchors)+len(v.cfg.Heads) == 0:
 		v.report.find(Incomplete, "consistent but unanchored: whoever holds the log's key could have written it anew")
 	default:

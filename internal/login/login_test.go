@@ -347,6 +347,19 @@ func TestElsewhereIsRefused(t *testing.T) {
 	}
 }
 
+// TestUnsignedJSON: an SDK without keys calls POST /, which is the login's path,
+// and shows its user what it can read only.
+func TestUnsignedJSON(t *testing.T) {
+	g := newGateway(t, newIDP(t), func(c *login.Config) { c.Encode = awsapi.EncodeError })
+	r := httptest.NewRequest(http.MethodPost, "/", strings.NewReader("{}"))
+	r.Header.Set("Content-Type", "application/x-amz-json-1.0")
+	r.Header.Set("X-Amz-Target", "DynamoDB_20120810.ListTables")
+	status, body := g.do(t, r)
+	if status != 403 || !strings.HasPrefix(body, `{"__type":"AccessDenied","message":"credence: the request is not signed`) {
+		t.Error(status, body)
+	}
+}
+
 func TestTooManyGroups(t *testing.T) {
 	i := newIDP(t)
 	g := newGateway(t, i)

@@ -57,7 +57,7 @@ func (h *Handler) serveSTS(w http.ResponseWriter, r *http.Request) {
 func readForm(r *http.Request) (url.Values, *Refusal) {
 	kind, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if err != nil || kind != "application/x-www-form-urlencoded" || r.URL.RawQuery != "" {
-		return nil, notLogin("unsigned requests may only log in, by a form with Action=" + stsAction)
+		return nil, notLogin("the request is not signed, and unsigned ones may only log in, by a form with Action=" + stsAction)
 	}
 	data, err := io.ReadAll(io.LimitReader(r.Body, maxForm+1))
 	switch {
@@ -179,7 +179,7 @@ func (h *Handler) serveElse(w http.ResponseWriter, r *http.Request) {
 // refuse counts and answers a request in which nobody was proven.
 func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, refusal *Refusal, id string) {
 	h.strange(r, refusal)
-	h.answerError(w, refusal, id)
+	h.answerIn(shapeOf(r), w, refusal, id)
 }
 
 // strange counts a stranger's refusal.
@@ -188,9 +188,22 @@ func (h *Handler) strange(r *http.Request, refusal *Refusal) {
 	h.cfg.Refused(from, refusal.Rule, refusal)
 }
 
+// shapeOf is how the client of an unsigned call reads errors: STS's shape,
+// unless it is a JSON service's, which lost its way here.
+func shapeOf(r *http.Request) awsapi.Shape {
+	if r.Header.Get("X-Amz-Target") != "" {
+		return awsapi.Shape{Protocol: awsapi.JSON11}
+	}
+	return stsShape
+}
+
 // answerError answers in STS's shape.
 func (h *Handler) answerError(w http.ResponseWriter, refusal *Refusal, id string) {
-	resp := h.cfg.Encode(stsShape, awsapi.Error{Status: refusal.Status, Code: refusal.Code, Message: refusal.Message, RequestID: id})
+	h.answerIn(stsShape, w, refusal, id)
+}
+
+func (h *Handler) answerIn(shape awsapi.Shape, w http.ResponseWriter, refusal *Refusal, id string) {
+	resp := h.cfg.Encode(shape, awsapi.Error{Status: refusal.Status, Code: refusal.Code, Message: refusal.Message, RequestID: id})
 	for _, header := range resp.Headers {
 		w.Header().Add(header.Name, header.Value)
 	}
