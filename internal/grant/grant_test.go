@@ -75,6 +75,11 @@ func TestRedeemGivesBackEveryField(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
+	want.BodySeen = false
+	got, err = g.Redeem(give(t, g, want), want.Fingerprint, route)
+	if err != nil || got.BodySeen {
+		t.Errorf("a body that was not seen: %v, %v", got.BodySeen, err)
+	}
 }
 
 func TestRedeemRefuses(t *testing.T) {
