@@ -2,7 +2,9 @@ package sigv4_test
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -262,6 +264,7 @@ func TestHostileChunks(t *testing.T) {
 		{"trailer", "A28 trailer unsigned", swap("x-amz-trailer-signature:d81f82fc3505edab99d459891051a732e8730629a2e4a59689829ca17fe2e435"+crlf, ""), first + second, sigv4.ErrTrailer},
 		{"trailer", "A28 trailer removed", swap("x-amz-checksum-crc32c:sOO8/Q=="+crlf, ""), first + second, sigv4.ErrTrailer},
 		{"trailer", "A28 trailer renamed", swap("x-amz-checksum-crc32c:", "x-amz-checksum-crc32:"), first + second, sigv4.ErrTrailer},
+		{"trailer", "A28 signature renamed", swap("x-amz-trailer-signature:", "x-amz-trailer-signaturf:"), first + second, sigv4.ErrTrailer},
 		{"trailer", "A28 trailer in upper case", swap("x-amz-checksum", "X-Amz-Checksum"), first + second, sigv4.ErrTrailer},
 		{"trailer", "A28 trailer added", swap("sOO8/Q=="+crlf, "sOO8/Q=="+crlf+"x-amz-meta-a:b"+crlf), first + second, sigv4.ErrTrailer},
 		{"trailer", "A28 trailer added after the signature", swap("e435"+crlf, "e435"+crlf+"x-amz-meta-a:b"+crlf), first + second, sigv4.ErrTrailer},
@@ -279,6 +282,8 @@ func TestHostileChunks(t *testing.T) {
 		{"unsigned", "A28 trailer added", swap("sOO8/Q=="+crlf, "sOO8/Q=="+crlf+"a:b"+crlf), plain, sigv4.ErrTrailer},
 		{"unsigned", "A29 signed chunk", swap("10000"+crlf, "10000;chunk-signature="+strings.Repeat("0", 64)+crlf), 0, sigv4.ErrChunkHeader},
 		{"unsigned", "A29 size too small", swap("10000"+crlf, "ffff"+crlf), 6 + 65535, sigv4.ErrChunkFrame},
+		{"unsigned", "A29 size that overflows to -1", swap("10000"+crlf, "ffffffffffffffff"+crlf), 0, sigv4.ErrChunkHeader},
+		{"unsigned", "A29 size of most digits", swap("10000"+crlf, "fffffffffffffff"+crlf), 0, sigv4.ErrDecodedLength},
 		{"unsigned", "A29 size beyond the declared length", swap("400"+crlf, "401"+crlf), 7 + 65538, sigv4.ErrDecodedLength},
 		{"unsigned", "A29 shorter than declared", swap(crlf+"400"+crlf+strings.Repeat("a", 1024)+crlf, crlf), 7 + 65538, sigv4.ErrDecodedLength},
 		{"unsigned", "A29 bytes after the end", end("0"), plain, sigv4.ErrChunkExcess},
@@ -383,6 +388,8 @@ func TestChunksOfHead(t *testing.T) {
 		{"A29 length overflows", sigv4.StreamingSigned, "9223372036854775808", "", nil, sigv4.ErrDecodedLength},
 		{"A29 length empty", sigv4.StreamingSigned, "", "", nil, sigv4.ErrDecodedLength},
 		{"A29 length absent", sigv4.StreamingSigned, "1", "", drop("x-amz-decoded-content-length"), sigv4.ErrDecodedLength},
+		{"A29 length twice", sigv4.StreamingSigned, "1", "", add("x-amz-decoded-content-length", "1"), sigv4.ErrDecodedLength},
+		{"A28 trailer declared twice", sigv4.StreamingUnsigned, "1", "x-amz-checksum-crc32", add("x-amz-trailer", "x-amz-checksum-crc32"), sigv4.ErrTrailer},
 		{"not streaming", sigv4.UnsignedPayload, "1", "", nil, sigv4.ErrPayloadForm},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -412,6 +419,9 @@ func TestChunkConfig(t *testing.T) {
 	}
 	good.In = s.Seed().Chain(awsExample, nil)
 	good.Out = good.In
+	seed := func(signature, date string) sigv4.Chain {
+		return sigv4.Seed{Signature: signature, Date: date}.Chain(awsExample, nil)
+	}
 	for _, c := range []struct {
 		name   string
 		change func(*sigv4.ChunkConfig)
@@ -420,6 +430,12 @@ func TestChunkConfig(t *testing.T) {
 		{"zero", func(c *sigv4.ChunkConfig) { *c = sigv4.ChunkConfig{} }, sigv4.ErrChunkConfig},
 		{"no chain in", func(c *sigv4.ChunkConfig) { c.In = sigv4.Chain{} }, sigv4.ErrChunkConfig},
 		{"no chain out", func(c *sigv4.ChunkConfig) { c.Out = sigv4.Chain{} }, sigv4.ErrChunkConfig},
+		{"chain from no signature", func(c *sigv4.ChunkConfig) { c.In = seed("", "20130524T000000Z") }, sigv4.ErrChunkConfig},
+		{"chain from no date", func(c *sigv4.ChunkConfig) { c.In = seed(sigv4.EmptySHA256, "20130524") }, sigv4.ErrChunkConfig},
+		{"unsigned without chains", func(c *sigv4.ChunkConfig) { *c = sigv4.ChunkConfig{Form: sigv4.StreamingUnsigned} }, nil},
+		{"no such form", func(c *sigv4.ChunkConfig) { c.Form = sigv4.UnsignedPayload }, sigv4.ErrChunkConfig},
+		{"negative limit", func(c *sigv4.ChunkConfig) { c.MaxChunk = -1 }, sigv4.ErrChunkConfig},
+		{"the hard limit", func(c *sigv4.ChunkConfig) { c.MaxChunk = 16 << 20 }, nil},
 		{"negative length", func(c *sigv4.ChunkConfig) { c.Length = -1 }, sigv4.ErrChunkConfig},
 		{"over the hard limit", func(c *sigv4.ChunkConfig) { c.MaxChunk = 16<<20 + 1 }, sigv4.ErrChunkConfig},
 		{"signed trailer without trailer", func(c *sigv4.ChunkConfig) { c.Form = sigv4.StreamingSignedTrailer }, sigv4.ErrTrailer},
@@ -441,4 +457,47 @@ func TestChunkConfig(t *testing.T) {
 	if _, err := c.Close(); !errors.Is(err, sigv4.ErrChunkSize) {
 		t.Errorf("Close after an error: %v", err)
 	}
+}
+
+// TestNothingAfterClose: what Close gave out was the end.
+func TestNothingAfterClose(t *testing.T) {
+	r, body := awsChunks()
+	c := newResigner(t, r, awsExample, nil, nil)
+	if _, err := push(c, body, 4096); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := c.Write(nil); got != nil || !errors.Is(err, sigv4.ErrChunkExcess) {
+		t.Errorf("Write: %q, %v", got, err)
+	}
+	if got, err := c.Close(); got != nil || !errors.Is(err, sigv4.ErrChunkExcess) {
+		t.Errorf("Close: %q, %v", got, err)
+	}
+}
+
+// TestDigest: the record says what data came, of a signed form chunk by chunk.
+func TestDigest(t *testing.T) {
+	first, second := strings.Repeat("a", 65536), strings.Repeat("a", 1024)
+	chunks := sumOf(sumOf(first) + sumOf(second))
+	for form, want := range map[string]string{
+		"unsigned": fmt.Sprintf("sha256:%x", sumOf(first+second)),
+		"chunks":   fmt.Sprintf("sha256-chunks:%x", chunks),
+		"trailer":  fmt.Sprintf("sha256-chunks:%x", chunks),
+	} {
+		r, body := awsExamples()[form]()
+		c := newResigner(t, r, awsExample, nil, nil)
+		if _, err := push(c, body, 999); err != nil {
+			t.Fatal(err)
+		}
+		if diff := cmp.Diff(want, c.Digest()); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", form, diff)
+		}
+		if c.Length() != 66560 {
+			t.Errorf("%s: length %d", form, c.Length())
+		}
+	}
+}
+
+func sumOf(s string) string {
+	sum := sha256.Sum256([]byte(s))
+	return string(sum[:])
 }

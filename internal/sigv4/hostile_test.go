@@ -98,6 +98,9 @@ func TestHostileHeaderForm(t *testing.T) {
 		{"as signed", func(*wire.Request) {}, nil},
 		{"unsigned user-agent changed", set("user-agent", "other"), nil},
 		{"comma without space", auth(", Signature", ",Signature"), nil},
+		{"Host that is the authority", func(r *wire.Request) { add("host", r.Authority)(r) }, nil},
+		{"another content encoding", add("content-encoding", "gzip"), nil},
+		{"aws-chunked in another header", set("user-agent", "aws-chunked"), nil},
 
 		{"A01 host unsigned", signedList(strings.Replace(all, "host;", "", 1)), sigv4.ErrHostUnsigned},
 		{"A02 x-amz header unsigned", add("x-amz-acl", "public-read"), sigv4.ErrUnsignedHeader},
@@ -133,6 +136,7 @@ func TestHostileHeaderForm(t *testing.T) {
 		{"A12 other authority", func(r *wire.Request) { r.Authority = "127.0.0.1" }, sigv4.ErrMismatch},
 		{"A12 absolute target", func(r *wire.Request) { r.Target = "http://127.0.0.1:8080/" }, sigv4.ErrTarget},
 		{"A12 asterisk target", func(r *wire.Request) { r.Target = "*" }, sigv4.ErrTarget},
+		{"A12 no target", func(r *wire.Request) { r.Target = "" }, sigv4.ErrTarget},
 		{"A13 lower-case algorithm", auth(scheme, "aws4-hmac-sha256 "), sigv4.ErrAlgorithm},
 		{"A13 other algorithm", auth(scheme, "AWS4-HMAC-SHA512 "), sigv4.ErrAlgorithm},
 		{"A13 SigV4A", auth(scheme, "AWS4-ECDSA-P256-SHA256 "), sigv4.ErrSigV4A},
@@ -146,6 +150,11 @@ func TestHostileHeaderForm(t *testing.T) {
 			drop("authorization")(r)
 			set("content-type", "Multipart/form-data; boundary=x")(r)
 		}, sigv4.ErrPostPolicy},
+		{"A14 anonymous with a form's type", func(r *wire.Request) {
+			r.Method = "PUT"
+			drop("authorization")(r)
+			set("content-type", "multipart/form-data; boundary=x")(r)
+		}, sigv4.ErrUnsigned},
 		{"A15 scope date", auth("/20260801/", "/20260802/"), sigv4.ErrScopeDate},
 		{"A17 date missing", drop("x-amz-date"), sigv4.ErrDateMissing},
 		{"A17 only Date", func(r *wire.Request) {
@@ -159,6 +168,8 @@ func TestHostileHeaderForm(t *testing.T) {
 		{"A17 Date the same", add("date", "Sat, 01 Aug 2026 12:00:00 GMT"), nil},
 		{"A17 Date another second", add("date", "Sat, 01 Aug 2026 12:00:01 GMT"), sigv4.ErrDateConflict},
 		{"A17 Date malformed", add("date", "yesterday"), sigv4.ErrDate},
+		{"A17 Date with fraction", add("date", "Sat, 01 Aug 2026 12:00:00.0 GMT"), sigv4.ErrDate},
+		{"A17 Date of no second", add("date", "Sat, 01 Aug 2026 12:00:60 GMT"), sigv4.ErrDate},
 		{"A17 Date doubled", func(r *wire.Request) {
 			add("date", "Sat, 01 Aug 2026 12:00:00 GMT")(r)
 			add("date", "Sat, 01 Aug 2026 12:00:00 GMT")(r)
@@ -172,6 +183,7 @@ func TestHostileHeaderForm(t *testing.T) {
 		{"A30 aws-chunked without streaming hash", add("content-encoding", "gzip, AWS-chunked"), sigv4.ErrPayloadForm},
 		{"A31 fragment", target("/", "/#x"), sigv4.ErrTarget},
 		{"A31 NUL", target("/", "/\x00"), sigv4.ErrTarget},
+		{"A31 delete", target("/", "/\x7f"), sigv4.ErrTarget},
 		{"A31 line feed", target("/", "/\n"), sigv4.ErrTarget},
 		{"A31 dot segments", target("/", "/a/../"), sigv4.ErrPath},
 		{"A31 dot segment", target("/", "/./"), sigv4.ErrPath},
@@ -180,6 +192,8 @@ func TestHostileHeaderForm(t *testing.T) {
 		{"A31 empty segment", target("/", "//"), sigv4.ErrPath},
 		{"A31 path changed", target("/", "/a"), sigv4.ErrMismatch},
 		{"A31 three dots are a name", target("/", "/..."), sigv4.ErrMismatch},
+		{"A31 other escapes are no dots", target("/", "/%3e/%2f/%2d"), sigv4.ErrMismatch},
+		{"A31 a dot's digits are a name", target("/", "/a2e/%2"), sigv4.ErrMismatch},
 		{"A33 plus", target("/", "/?a=b+c"), sigv4.ErrQuery},
 		{"A33 plus in a name", target("/", "/?a+b=c"), sigv4.ErrQuery},
 		{"A33 semicolon", target("/", "/?a=b;c=d"), sigv4.ErrQuery},
@@ -193,6 +207,7 @@ func TestHostileHeaderForm(t *testing.T) {
 		{"A34 tab", set("content-type", "a\tb"), sigv4.ErrHeaderBytes},
 		{"A34 non-ASCII", set("content-type", "é"), sigv4.ErrHeaderBytes},
 		{"A34 delete", set("content-type", "a\x7f"), sigv4.ErrHeaderBytes},
+		{"A34 tilde", set("content-type", "a~"), sigv4.ErrMismatch},
 		{"A34 value changed", set("content-type", "application/x-amz-json-1.1"), sigv4.ErrMismatch},
 		{"method", func(r *wire.Request) { r.Method = "PO ST" }, sigv4.ErrMethod},
 		{"other method", func(r *wire.Request) { r.Method = "PUT" }, sigv4.ErrMismatch},
@@ -204,6 +219,7 @@ func TestHostileHeaderForm(t *testing.T) {
 		{"empty key", auth("CRDNABCDEFGHIJKLMNOP/", "/"), sigv4.ErrCredential},
 		{"key with dot", auth("CRDN", "CRDN."), sigv4.ErrCredential},
 		{"seven-digit date", auth("/20260801/", "/2026081/"), sigv4.ErrCredential},
+		{"date with a letter", auth("/20260801/", "/2026080a/"), sigv4.ErrCredential},
 		{"upper-case region", auth("/eu-central-1/", "/EU-central-1/"), sigv4.ErrCredential},
 		{"region that is a host", auth("/eu-central-1/", "/eu-central-1.evil/"), sigv4.ErrCredential},
 		{"service with a slash escaped", auth("/dynamodb/", "/dynamo%2Fdb/"), sigv4.ErrCredential},
@@ -211,6 +227,7 @@ func TestHostileHeaderForm(t *testing.T) {
 		{"other service", auth("/dynamodb/", "/sts/"), sigv4.ErrMismatch},
 		{"fields in another order", auth("Credential=", "SignedHeaders=host, Credential="), sigv4.ErrAuthorization},
 		{"field twice", auth(", SignedHeaders=", ", Credential=x, SignedHeaders="), sigv4.ErrAuthorization},
+		{"signature without its label", auth("Signature=", ""), sigv4.ErrAuthorization},
 		{"no fields", set("authorization", "AWS4-HMAC-SHA256"), sigv4.ErrAuthorization},
 		{"two spaces", auth("SHA256 C", "SHA256  C"), sigv4.ErrAuthorization},
 		{"junk after the signature", func(r *wire.Request) {
@@ -223,6 +240,43 @@ func TestHostileHeaderForm(t *testing.T) {
 			check(t, c.want, verify(r, noon))
 		})
 	}
+}
+
+// TestParseAlone: what can be seen without a key is refused before any is made.
+func TestParseAlone(t *testing.T) {
+	r := signedBy(t, getItem(), dynamo, sigv4.EmptySHA256)
+	drop("content-type")(r)
+	_, err := sigv4.Parse(r)
+	check(t, sigv4.ErrHeaderAbsent, err)
+}
+
+// TestQuery: parameters are signed sorted by name, then value, and one may
+// stand there more than once unless it is of AWS.
+func TestQuery(t *testing.T) {
+	signed := signedBy(t, &wire.Request{Method: "GET", Authority: "b.example", Target: "/?b=1&a=2&a=1"}, objects, sigv4.EmptySHA256)
+	for query, want := range map[string]error{
+		"a=1&a=2&b=1":      nil,
+		"a=2&b=1&a=1":      nil,
+		"a=1&b=2&a=2":      sigv4.ErrMismatch,
+		"a=1&b=1":          sigv4.ErrMismatch,
+		manyParameters(64): sigv4.ErrMismatch,
+		manyParameters(65): sigv4.ErrDuplicateParameter,
+	} {
+		r := *signed
+		r.Target = "/?" + query
+		if err := verify(&r, noon); !errors.Is(err, want) {
+			t.Errorf("%s: got %v, want %v", query, err, want)
+		}
+	}
+}
+
+// manyParameters are n parameters that would be headers.
+func manyParameters(n int) string {
+	names := make([]string, n)
+	for i := range names {
+		names[i] = fmt.Sprintf("x-amz-meta-%d", i)
+	}
+	return strings.Join(names, "&")
 }
 
 func check(t *testing.T, want, got error) {
@@ -320,6 +374,8 @@ func TestPathRules(t *testing.T) {
 		{"/b/%", sigv4.ErrTarget},
 		{"/b/%2", sigv4.ErrTarget},
 		{"/b/%g0", sigv4.ErrTarget},
+		{"/b/%0g", sigv4.ErrTarget},
+		{"/b/!", nil},
 	} {
 		t.Run(c.path, func(t *testing.T) {
 			r := signedBy(t, &wire.Request{Method: "GET", Authority: "b.example", Target: "/"}, objects, sigv4.EmptySHA256)
@@ -398,8 +454,8 @@ func TestPayload(t *testing.T) {
 
 func TestSignRefuses(t *testing.T) {
 	signer := sigv4.NewSigner(sigv4.SignerConfig{})
-	expired := upstream
-	expired.Expires = noon
+	expired, lasting := upstream, upstream
+	expired.Expires, lasting.Expires = noon, noon.Add(time.Second)
 	for _, c := range []struct {
 		name        string
 		edit        edit
@@ -410,15 +466,20 @@ func TestSignRefuses(t *testing.T) {
 	}{
 		{"as it should be", func(*wire.Request) {}, upstream, dynamo, sigv4.EmptySHA256, nil},
 		{"expired", func(*wire.Request) {}, expired, dynamo, sigv4.EmptySHA256, sigv4.ErrCredentialsExpired},
+		{"in its last second", func(*wire.Request) {}, lasting, dynamo, sigv4.EmptySHA256, nil},
 		{"no key", func(*wire.Request) {}, sigv4.Credentials{}, dynamo, sigv4.EmptySHA256, sigv4.ErrUnsignable},
+		{"no key id", func(*wire.Request) {}, sigv4.Credentials{Secret: upstream.Secret}, dynamo, sigv4.EmptySHA256, sigv4.ErrUnsignable},
+		{"no secret", func(*wire.Request) {}, sigv4.Credentials{AccessKeyID: upstream.AccessKeyID}, dynamo, sigv4.EmptySHA256, sigv4.ErrUnsignable},
 		{"no scope", func(*wire.Request) {}, upstream, sigv4.Scope{}, sigv4.EmptySHA256, sigv4.ErrUnsignable},
 		{"scope with a slash", func(*wire.Request) {}, upstream, sigv4.Scope{Region: "a/b", Service: "s3"}, sigv4.EmptySHA256, sigv4.ErrUnsignable},
+		{"service with a slash", func(*wire.Request) {}, upstream, sigv4.Scope{Region: "a", Service: "s3/b"}, sigv4.EmptySHA256, sigv4.ErrUnsignable},
 		{"no payload hash", func(*wire.Request) {}, upstream, dynamo, "", sigv4.ErrUnsignable},
 		{"no authority", func(r *wire.Request) { r.Authority = "" }, upstream, dynamo, sigv4.EmptySHA256, sigv4.ErrUnsignable},
 		{"header with a line feed", add("a", "b\nc: d"), upstream, dynamo, sigv4.EmptySHA256, sigv4.ErrUnsignable},
 		{"header without name", add("", "b"), upstream, dynamo, sigv4.EmptySHA256, sigv4.ErrUnsignable},
 		{"header in upper case", add("Range", "b"), upstream, dynamo, sigv4.EmptySHA256, sigv4.ErrUnsignable},
 		{"agent's query credentials", target("/", "/?X-Amz-Credential=x"), upstream, dynamo, sigv4.EmptySHA256, sigv4.ErrUnsignable},
+		{"query with a plus", target("/", "/?a=b+c"), upstream, dynamo, sigv4.EmptySHA256, sigv4.ErrUnsignable},
 		{"dot segment", target("/", "/../x"), upstream, dynamo, sigv4.EmptySHA256, sigv4.ErrPath},
 	} {
 		t.Run(c.name, func(t *testing.T) {

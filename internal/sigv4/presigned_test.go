@@ -98,6 +98,11 @@ func TestHostilePresigned(t *testing.T) {
 			target("versionId=1", "X-Amz-Content-Sha256="+sigv4.UnsignedPayload)(r)
 			add("x-amz-content-sha256", sigv4.EmptySHA256)(r)
 		}, 0, sigv4.ErrPayloadForm},
+		{"payload hash said twice, unsigned", func(r *wire.Request) {
+			target("versionId=1", "X-Amz-Content-Sha256="+sigv4.UnsignedPayload)(r)
+			add("x-amz-content-sha256", sigv4.UnsignedPayload)(r)
+		}, 0, sigv4.ErrUnsignedHeader},
+		{"key with a dot", target("X-Amz-Credential=", "X-Amz-Credential=."), 0, sigv4.ErrCredential},
 		{"payload hash added", target("versionId=1", "X-Amz-Content-Sha256="+sigv4.UnsignedPayload), 0, sigv4.ErrMismatch},
 		{"A01 host unsigned", target("X-Amz-SignedHeaders=host", "X-Amz-SignedHeaders=range"), 0, sigv4.ErrHostUnsigned},
 		{"A05 header absent", target("X-Amz-SignedHeaders=host", "X-Amz-SignedHeaders=host%3Brange"), 0, sigv4.ErrHeaderAbsent},

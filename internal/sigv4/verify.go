@@ -10,9 +10,8 @@ import (
 
 // Options tune Verify. The zero value is right for AWS services.
 type Options struct {
-	Keys *KeyCache     // nil derives the key each time
-	Path PathRule      // zero follows the service of the scope
-	Skew time.Duration // allowed distance of clocks; 0 means 15 minutes for S3, 5 for the others
+	Keys *KeyCache // nil derives the key each time
+	Path PathRule  // zero follows the service of the scope
 }
 
 // Verify recomputes the signature over r, which MUST be the request that s was
@@ -27,7 +26,7 @@ type Options struct {
 // ErrPayloadMismatch and ErrMismatch are its refusals; expiry and bindings of
 // the key itself are the caller's to check.
 func (s *Signature) Verify(r *wire.Request, key secret.Secret, payloadHash string, now time.Time, o Options) ([32]byte, error) {
-	if err := s.checkClock(now, o.Skew); err != nil {
+	if err := s.checkClock(now); err != nil {
 		return [32]byte{}, err
 	}
 	path, err := o.Path.of(s.Scope.Service, r.Path())
@@ -53,14 +52,11 @@ func (s *Signature) Verify(r *wire.Request, key secret.Secret, payloadHash strin
 	return digest, nil
 }
 
-func (s *Signature) checkClock(now time.Time, skew time.Duration) error {
+func (s *Signature) checkClock(now time.Time) error {
 	if s.Form != FormHeader && s.Form != FormQuery {
 		return ErrUnsigned
 	}
-	if skew == 0 {
-		skew = defaultSkew(s.Scope.Service)
-	}
-	ahead := s.Time.Sub(now)
+	ahead, skew := s.Time.Sub(now), maxSkew(s.Scope.Service)
 	if ahead > skew {
 		return ErrClock
 	}
@@ -76,9 +72,9 @@ func (s *Signature) checkClock(now time.Time, skew time.Duration) error {
 	return nil
 }
 
-// defaultSkew is what AWS allows: 15 minutes for S3, 5 for the others.
+// maxSkew is the distance of clocks that AWS allows: 15 minutes for S3, 5 for the others.
 // https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html, RequestTimeTooSkewed
-func defaultSkew(service string) time.Duration {
+func maxSkew(service string) time.Duration {
 	if isS3(service) {
 		return 15 * time.Minute
 	}
