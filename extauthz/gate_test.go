@@ -2,6 +2,8 @@ package extauthz_test
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"io/fs"
 	"maps"
@@ -100,6 +102,9 @@ func TestAdmit(t *testing.T) {
 			if g.BodySeen == tt.ask.unseen {
 				t.Errorf("body seen: %v", g.BodySeen)
 			}
+			if begin.Source != tt.want.Service+".amazonaws.com" || begin.Peer != "203.0.113.9" || begin.Region != "us-east-1" {
+				t.Errorf("the begin is of %s from %s in %s", begin.Source, begin.Peer, begin.Region)
+			}
 		})
 	}
 }
@@ -184,20 +189,23 @@ func TestRefuse(t *testing.T) {
 		"unsigned payload":    {ask: ask{method: "POST", url: "/", service: "dynamodb", body: `{"TableName":"orders","Key":{"id":{"S":"1"}}}`, headers: dynamo("GetItem", "").headers, hash: "UNSIGNED-PAYLOAD"}, rule: "payload-unsigned", status: 403, code: "AccessDenied"},
 		"chunks outside S3":   {ask: ask{method: "POST", url: "/", service: "sts", body: "", hash: "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", headers: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, unseen: true}, rule: "call-body-unseen", status: 403, code: "AccessDenied"},
 		"chunks of no object": {ask: ask{method: "GET", url: ok, service: "s3", hash: "STREAMING-UNSIGNED-PAYLOAD-TRAILER", headers: chunked}, rule: "body-streamed", status: 403, code: "AccessDenied"},
-		"chunks of no length": {ask: ask{method: "PUT", url: ok, service: "s3", unseen: true, hash: "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}, rule: "decoded-length", status: 400, code: "InvalidRequest"},
-		"an unknown trailer":  {ask: ask{method: "PUT", url: ok, service: "s3", unseen: true, hash: "STREAMING-UNSIGNED-PAYLOAD-TRAILER", headers: map[string]string{"X-Amz-Decoded-Content-Length": "5", "X-Amz-Trailer": "x-amz-meta-a"}}, rule: "trailer", status: 400, code: "InvalidRequest"},
-		"a stream of events":  {ask: ask{method: "POST", url: "/stream-transcription", service: "transcribe", unseen: true, hash: "STREAMING-AWS4-HMAC-SHA256-EVENTS"}, rule: "event-stream", status: 403, code: "AccessDenied", stren: true},
-		"S3 Express sessions": {ask: ask{method: "GET", url: "/reports?session", service: "s3"}, rule: "s3express-session", status: 403, code: "AccessDenied"},
-		"a link, no permit":   {ask: ask{method: "GET", url: ok, service: "s3", link: time.Minute}, rule: "policy", status: 403, code: "AccessDenied"},
-		"a link, too long":    {ask: ask{method: "GET", url: "/shared/k", service: "s3", link: time.Hour + time.Second}, rule: "policy", status: 403, code: "AccessDenied"},
-		"another address":     {ask: get(ok), login: func(s *session.Session) { s.Sources = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")} }, rule: "source-address", status: 403, code: "AccessDenied"},
-		"no address":          {ask: get(ok), login: func(s *session.Session) { s.Sources = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")} }, edit: func(r *wire.Request) { r.Peer = netip.Addr{} }, rule: "source-address", status: 403, code: "AccessDenied"},
-		"a role that is gone": {ask: get(ok), login: func(s *session.Session) { s.Role = "old" }, rule: "role-unknown", status: 403, code: "AccessDenied"},
-		"dot segments":        {ask: ask{method: "POST", url: "/a/../b", service: "dynamodb", body: "{}"}, rule: "path-ambiguous", status: 400, code: "InvalidRequest", stren: true},
-		"no signature":        {ask: get(ok), edit: func(r *wire.Request) { r.Headers = nil }, rule: "unsigned", status: 403, code: "MissingAuthenticationToken", stren: true},
-		"a changed path":      {ask: get(ok), edit: func(r *wire.Request) { r.Target = "/reports/2026/q4.csv" }, rule: "signature-mismatch", status: 403, code: "SignatureDoesNotMatch", stren: true},
-		"a changed body":      {ask: dynamo("GetItem", `{"TableName":"orders","Key":{}}`), body: func(b *awsapi.Body) { b.Bytes = []byte(`{"TableName":"payroll","Key":{}}`) }, rule: "signature-mismatch", status: 403, code: "SignatureDoesNotMatch", stren: true},
-		"a body unlike hash":  {ask: put(ok, "a"), body: func(b *awsapi.Body) { b.Bytes = []byte("b") }, rule: "payload-mismatch", status: 400, code: "XAmzContentSHA256Mismatch", stren: true},
+		"chunks of another service's object": {ask: ask{method: "POST", url: "/-/vaults/v/archives", service: "glacier", unseen: true, hash: sigv4.StreamingUnsigned, headers: chunked},
+			gateway: anywhere, rule: "body-streamed", status: 403, code: "AccessDenied"},
+		"a read whose body is unsigned": {ask: ask{method: "GET", url: ok, service: "s3", unseen: true, hash: "UNSIGNED-PAYLOAD"}, rule: "body-unread", status: 403, code: "AccessDenied"},
+		"chunks of no length":           {ask: ask{method: "PUT", url: ok, service: "s3", unseen: true, hash: "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}, rule: "decoded-length", status: 400, code: "InvalidRequest"},
+		"an unknown trailer":            {ask: ask{method: "PUT", url: ok, service: "s3", unseen: true, hash: "STREAMING-UNSIGNED-PAYLOAD-TRAILER", headers: map[string]string{"X-Amz-Decoded-Content-Length": "5", "X-Amz-Trailer": "x-amz-meta-a"}}, rule: "trailer", status: 400, code: "InvalidRequest"},
+		"a stream of events":            {ask: ask{method: "POST", url: "/stream-transcription", service: "transcribe", unseen: true, hash: "STREAMING-AWS4-HMAC-SHA256-EVENTS"}, rule: "event-stream", status: 403, code: "AccessDenied", stren: true},
+		"S3 Express sessions":           {ask: ask{method: "GET", url: "/reports?session", service: "s3"}, rule: "s3express-session", status: 403, code: "AccessDenied"},
+		"a link, no permit":             {ask: ask{method: "GET", url: ok, service: "s3", link: time.Minute}, rule: "policy", status: 403, code: "AccessDenied"},
+		"a link, too long":              {ask: ask{method: "GET", url: "/shared/k", service: "s3", link: time.Hour + time.Second}, rule: "policy", status: 403, code: "AccessDenied"},
+		"another address":               {ask: get(ok), login: func(s *session.Session) { s.Sources = []netip.Prefix{netip.MustParsePrefix("198.51.100.0/24")} }, rule: "source-address", status: 403, code: "AccessDenied"},
+		"no address":                    {ask: get(ok), login: func(s *session.Session) { s.Sources = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0")} }, edit: func(r *wire.Request) { r.Peer = netip.Addr{} }, rule: "source-address", status: 403, code: "AccessDenied"},
+		"a role that is gone":           {ask: get(ok), login: func(s *session.Session) { s.Role = "old" }, rule: "role-unknown", status: 403, code: "AccessDenied"},
+		"dot segments":                  {ask: ask{method: "POST", url: "/a/../b", service: "dynamodb", body: "{}"}, rule: "path-ambiguous", status: 400, code: "InvalidRequest", stren: true},
+		"no signature":                  {ask: get(ok), edit: func(r *wire.Request) { r.Headers = nil }, rule: "unsigned", status: 403, code: "MissingAuthenticationToken", stren: true},
+		"a changed path":                {ask: get(ok), edit: func(r *wire.Request) { r.Target = "/reports/2026/q4.csv" }, rule: "signature-mismatch", status: 403, code: "SignatureDoesNotMatch", stren: true},
+		"a changed body":                {ask: dynamo("GetItem", `{"TableName":"orders","Key":{}}`), body: func(b *awsapi.Body) { b.Bytes = []byte(`{"TableName":"payroll","Key":{}}`) }, rule: "signature-mismatch", status: 403, code: "SignatureDoesNotMatch", stren: true},
+		"a body unlike hash":            {ask: put(ok, "a"), body: func(b *awsapi.Body) { b.Bytes = []byte("b") }, rule: "payload-mismatch", status: 400, code: "XAmzContentSHA256Mismatch", stren: true},
 		"an unsigned header": {ask: put(ok, "a"), edit: func(r *wire.Request) {
 			r.Headers = append(r.Headers, wire.Header{Name: "x-amz-copy-source", Value: "/payroll/x"})
 		}, rule: "header-unsigned", status: 403, code: "AccessDenied", stren: true},
@@ -244,6 +252,13 @@ func TestRefuse(t *testing.T) {
 			}
 			u.wantRefused(tt.rule, tt.stren, got.Refusal)
 		})
+	}
+}
+
+// anywhere lets calls of every service go on, to nowhere.
+func anywhere(c *extauthz.Config) {
+	c.Upstream = func(string, string, string, string) (awsapi.Upstream, awsapi.SigningScope, error) {
+		return awsapi.Upstream{}, awsapi.SigningScope{}, nil
 	}
 }
 
@@ -572,4 +587,61 @@ func folder(t *testing.T, dir string) (size int64) {
 		t.Fatal(err)
 	}
 	return size
+}
+
+// TestSources: a session that is bound to networks acts from within them.
+func TestSources(t *testing.T) {
+	for sources, want := range map[string]bool{
+		"203.0.113.0/24": true, "198.51.100.0/24 203.0.113.9/32": true, "203.0.113.8/32": false, "::/0": false,
+	} {
+		u := newUnit(t, nil)
+		keys := u.login(func(s *session.Session) {
+			for _, p := range strings.Fields(sources) {
+				s.Sources = append(s.Sources, netip.MustParsePrefix(p))
+			}
+		})
+		if x := u.admit(keys, get("/reports/2026/q3.csv")); (x.Grant != "") != want {
+			t.Errorf("from %s: admitted %v, want %v", sources, x.Grant != "", want)
+		}
+	}
+}
+
+// TestBodyInLeaf: what a leaf says of the request's body.
+func TestBodyInLeaf(t *testing.T) {
+	upload := func(hash string) ask {
+		return ask{method: "PUT", url: "/reports/2026/q3.csv", service: "s3", body: "a,b", unseen: true, hash: hash, headers: maps.Clone(chunked)}
+	}
+	signed := upload(sigv4.StreamingSigned)
+	delete(signed.headers, "X-Amz-Trailer")
+	plain := upload("")
+	plain.headers = nil
+	unsigned := upload("UNSIGNED-PAYLOAD")
+	unsigned.headers = nil
+	sum := sha256.Sum256([]byte("a,b"))
+	hash := "sha256:" + hex.EncodeToString(sum[:])
+	for name, tt := range map[string]struct {
+		ask    ask
+		want   string
+		length float64
+	}{
+		"none":                 {get("/reports/2026/q3.csv"), "", 0},
+		"read":                 {put("/reports/2026/q3.csv", "a,b"), hash, 3},
+		"streams, signed":      {plain, hash, 3},
+		"streams, unsigned":    {unsigned, "unsigned", 3},
+		"signed chunks":        {signed, "signed-chunks", 3},
+		"signed with trailer":  {upload(sigv4.StreamingSignedTrailer), "signed-chunks", 3},
+		"chunks of no signing": {upload(sigv4.StreamingUnsigned), "unsigned", 3},
+	} {
+		t.Run(name, func(t *testing.T) {
+			u := newUnit(t, nil)
+			if x := u.admit(u.login(nil), tt.ask); x.Grant == "" {
+				t.Fatalf("refused: %s", x.Refusal.Body)
+			}
+			body, _ := u.leaves()[0].Request["body"].(string)
+			length, _ := u.leaves()[0].Request["length"].(float64)
+			if body != tt.want || length != tt.length {
+				t.Errorf("the leaf says %q of %v bytes", body, length)
+			}
+		})
+	}
 }

@@ -66,6 +66,12 @@ func TestObserveStillRefuses(t *testing.T) {
 		"trust in somebody else": {ask: iam("Action=UpdateAssumeRolePolicy&RoleName=r&PolicyDocument=%7B%7D"), rule: "policy"},
 		"an unknown operation":   {ask: dynamo("DropEverything", `{}`), rule: "call-unknown-operation"},
 		"a role that is gone":    {ask: get("/x/y"), login: func(s *session.Session) { s.Role = "old" }, rule: "role-unknown"},
+		"a firm denial": {ask: get("/payroll/2026/q3.csv"), rule: "policy", edit: func(c *extauthz.Config) {
+			c.Decide = func(policies.Facts) policies.Decision { return policies.Decision{Denied: "x", Firm: true, Set: "s"} }
+		}},
+		"an escalation, whatever policy thinks of it": {ask: iam("Action=AttachUserPolicy&UserName=u&PolicyArn=arn:aws:iam::aws:policy/AdministratorAccess"), rule: "policy", edit: func(c *extauthz.Config) {
+			c.Decide = func(policies.Facts) policies.Decision { return policies.Decision{Denied: "x", Set: "s"} }
+		}},
 		"a fault": {ask: get("/payroll/2026/q3.csv"), rule: "policy-error", edit: func(c *extauthz.Config) {
 			c.Decide = func(policies.Facts) policies.Decision {
 				return policies.Decision{Denied: "x", Errors: []string{"overflow"}, Set: "s"}

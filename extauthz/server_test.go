@@ -176,7 +176,13 @@ func TestConfig(t *testing.T) {
 	u := newUnit(t, nil)
 	for name, edit := range map[string]func(*extauthz.Config){
 		"no Open":              func(c *extauthz.Config) { c.Open = nil },
+		"no Catalog":           func(c *extauthz.Config) { c.Catalog = nil },
+		"no Role":              func(c *extauthz.Config) { c.Role = nil },
+		"no Upstream":          func(c *extauthz.Config) { c.Upstream = nil },
+		"no Decide":            func(c *extauthz.Config) { c.Decide = nil },
+		"no Confirm":           func(c *extauthz.Config) { c.Confirm = nil },
 		"no Append":            func(c *extauthz.Config) { c.Append = nil },
+		"no Give":              func(c *extauthz.Config) { c.Give = nil },
 		"Masks without Tokens": func(c *extauthz.Config) { c.Masks = &masks.Masks{} },
 	} {
 		c := u.cfg
