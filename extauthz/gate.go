@@ -249,9 +249,9 @@ func (c *call) leave() {
 // refuse records err and phrases it for the agent. A refusal that can't be
 // recorded is answered by that fault.
 func (c *call) refuse(ctx context.Context, err error) wire.Response {
-	answer := refuse.For(err)
+	answer := refuse.In(c.shape, err)
 	if fault := c.recordRefusal(ctx, answer); fault != nil {
-		err, answer = fault, refuse.For(fault)
+		err, answer = fault, refuse.In(c.shape, fault)
 	}
 	if answer.Status >= http.StatusInternalServerError || errors.Is(err, mint.ErrRefused) {
 		c.cfg.Fault(err)

@@ -192,8 +192,8 @@ func TestRefuse(t *testing.T) {
 		"chunks of another service's object": {ask: ask{method: "POST", url: "/-/vaults/v/archives", service: "glacier", unseen: true, hash: sigv4.StreamingUnsigned, headers: chunked},
 			gateway: anywhere, rule: "body-streamed", status: 403, code: "AccessDenied"},
 		"a read whose body is unsigned": {ask: ask{method: "GET", url: ok, service: "s3", unseen: true, hash: "UNSIGNED-PAYLOAD"}, rule: "body-unread", status: 403, code: "AccessDenied"},
-		"chunks of no length":           {ask: ask{method: "PUT", url: ok, service: "s3", unseen: true, hash: "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}, rule: "decoded-length", status: 400, code: "InvalidRequest"},
-		"an unknown trailer":            {ask: ask{method: "PUT", url: ok, service: "s3", unseen: true, hash: "STREAMING-UNSIGNED-PAYLOAD-TRAILER", headers: map[string]string{"X-Amz-Decoded-Content-Length": "5", "X-Amz-Trailer": "x-amz-meta-a"}}, rule: "trailer", status: 400, code: "InvalidRequest"},
+		"chunks of no length":           {ask: ask{method: "PUT", url: ok, service: "s3", unseen: true, hash: "STREAMING-AWS4-HMAC-SHA256-PAYLOAD"}, rule: "decoded-length-form", status: 411, code: "MissingContentLength"},
+		"an unknown trailer":            {ask: ask{method: "PUT", url: ok, service: "s3", unseen: true, hash: "STREAMING-UNSIGNED-PAYLOAD-TRAILER", headers: map[string]string{"X-Amz-Decoded-Content-Length": "5", "X-Amz-Trailer": "x-amz-meta-a"}}, rule: "trailer", status: 400, code: "MalformedTrailerError"},
 		"a stream of events":            {ask: ask{method: "POST", url: "/stream-transcription", service: "transcribe", unseen: true, hash: "STREAMING-AWS4-HMAC-SHA256-EVENTS"}, rule: "event-stream", status: 403, code: "AccessDenied", stren: true},
 		"S3 Express sessions":           {ask: ask{method: "GET", url: "/reports?session", service: "s3"}, rule: "s3express-session", status: 403, code: "AccessDenied"},
 		"a link, no permit":             {ask: ask{method: "GET", url: ok, service: "s3", link: time.Minute}, rule: "policy", status: 403, code: "AccessDenied"},
@@ -209,8 +209,8 @@ func TestRefuse(t *testing.T) {
 		"an unsigned header": {ask: put(ok, "a"), edit: func(r *wire.Request) {
 			r.Headers = append(r.Headers, wire.Header{Name: "x-amz-copy-source", Value: "/payroll/x"})
 		}, rule: "header-unsigned", status: 403, code: "AccessDenied", stren: true},
-		"a key of AWS's":    {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.AccessKeyID = "AKIAIOSFODNN7EXAMPLE"; return k }, rule: "key-aws", status: 403, code: "InvalidClientTokenId", stren: true},
-		"a key of STS's":    {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.AccessKeyID = "ASIAIOSFODNN7EXAMPLE"; return k }, rule: "key-aws", status: 403, code: "InvalidClientTokenId", stren: true},
+		"a key of AWS's":    {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.AccessKeyID = "AKIAIOSFODNN7EXAMPLE"; return k }, rule: "key-aws", status: 403, code: "InvalidAccessKeyId", stren: true},
+		"a key of STS's":    {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.AccessKeyID = "ASIAIOSFODNN7EXAMPLE"; return k }, rule: "key-aws", status: 403, code: "InvalidAccessKeyId", stren: true},
 		"a key of nobody's": {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.AccessKeyID = "CRDNAAAAAAAAAAAAAAAA"; return k }, rule: "key-unknown", status: 403, code: "SignatureDoesNotMatch", stren: true},
 		"a wrong secret":    {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.Secret = secret.New("x"); return k }, rule: "signature-mismatch", status: 403, code: "SignatureDoesNotMatch", stren: true},
 		"another's token": {ask: get(ok), keys: func(u *unit, k session.Keys) session.Keys {

@@ -377,7 +377,7 @@ func (x *exchange) refuse(why error) error {
 // cut ends the exchange at once. Whatever was held stays held.
 func (x *exchange) cut(why error) error {
 	x.state = over
-	return x.to.immediate(refuse.Render(reasonOf(why), x.shape, x.id))
+	return x.to.immediate(refuse.Render(x.reasonOf(why), x.shape, x.id))
 }
 
 // kill cuts the exchange because its session was revoked, and records it

@@ -54,7 +54,7 @@ func (x *exchange) end(outcome string, why error) error {
 	}
 	switch {
 	case why != nil:
-		a := reasonOf(why)
+		a := x.reasonOf(why)
 		e.Rule, e.Error, e.Message = a.Rule, a.Code, a.Message
 	case x.local != "":
 		e.Rule, e.Detail = "upstream-failed", map[string]string{"envoy": cut(x.local, maxDetail)}
@@ -96,7 +96,7 @@ func name(m *audit.Message, r *audit.Recording) {
 
 // deny records a request that came without a good grant.
 func (x *exchange) deny(why error) error {
-	a := reasonOf(why)
+	a := x.reasonOf(why)
 	x.id = audit.NewID(x.config.Now())
 	return x.append(&audit.Event{Type: audit.Deny, ID: x.id, Rule: a.Rule, Error: a.Code, Message: a.Message})
 }

@@ -44,9 +44,9 @@ func ofAnswer(err error) error {
 }
 
 // reasonOf is what the agent and the record are told of err.
-func reasonOf(err error) refuse.Answer {
+func (x *exchange) reasonOf(err error) refuse.Answer {
 	if errors.Is(err, refuse.ErrGuarded) {
-		return refuse.For(err)
+		return refuse.In(x.shape, err)
 	}
 	for _, is := range []error{mask.ErrFormat, mask.ErrBound, mask.ErrBlocked} {
 		if errors.Is(err, is) {
@@ -58,5 +58,5 @@ func reasonOf(err error) refuse.Answer {
 			return a
 		}
 	}
-	return refuse.For(err)
+	return refuse.In(x.shape, err)
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/credence-gateway/credence/internal/refuse"
 	"github.com/credence-gateway/credence/internal/session"
 	"github.com/credence-gateway/credence/internal/sigv4"
+	"github.com/credence-gateway/credence/internal/wire"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -50,6 +51,72 @@ func TestTable(t *testing.T) {
 	if diff := cmp.Diff(string(want), b.String()); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// TestS3 shows what S3's requests are told where it is another thing, by a signature
+// in headers and in a query.
+func TestS3(t *testing.T) {
+	var b strings.Builder
+	s3 := awsapi.Shape{Protocol: awsapi.RESTXML, Service: "s3"}
+	for _, err := range append(refuse.Errors(), parsed(t)...) {
+		common, a := refuse.For(err), refuse.In(s3, err)
+		if a.Rule != common.Rule || a.Retry != common.Retry {
+			t.Errorf("%v: %+v and %+v", err, a, common)
+		}
+		if a != common {
+			fmt.Fprintf(&b, "%-22s %d %-34s %s\n", a.Rule, a.Status, a.Code, a.Message)
+		}
+		for _, other := range []awsapi.Shape{{Protocol: awsapi.JSON10}, {Protocol: awsapi.RESTXML, Service: "route53"}, {Protocol: awsapi.Query}} {
+			if got := refuse.In(other, err); got != common {
+				t.Errorf("%v in %v: %+v", err, other, got)
+			}
+		}
+	}
+	const golden = "testdata/s3.txt"
+	if *update {
+		if err := os.WriteFile(golden, []byte(b.String()), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), b.String()); diff != "" {
+		t.Error(diff)
+	}
+}
+
+// parsed are refusals with what they are about, as sigv4 finds them.
+func parsed(t *testing.T) (list []error) {
+	t.Helper()
+	for _, auth := range []string{
+		"junk", "AWS5-HMAC-SHA256 Credential=a", "AWS4-HMAC-SHA256 Credential=a/b", "AWS4-HMAC-SHA256 Credential=a,SignedHeaders-host,Signature=b",
+		"AWS4-HMAC-SHA256 Credential=a,Headers=host,Signature=b", "AWS4-HMAC-SHA256 Credential=a,SignedHeaders=host,Signature=" + sigv4.EmptySHA256,
+		"AWS4-HMAC-SHA256 Credential=a/2026/r/s3/aws4_request,SignedHeaders=host,Signature=" + sigv4.EmptySHA256,
+		"AWS4-HMAC-SHA256 Credential=a/20260801/r/s3/aws5,SignedHeaders=host,Signature=" + sigv4.EmptySHA256,
+	} {
+		list = append(list, refusal(t, wire.Request{Method: "GET", Authority: "h", Target: "/b/k", Headers: wire.Headers{{Name: "authorization", Value: auth}}}))
+	}
+	const link = "/b/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a/20260801/r/s3/aws4_request&X-Amz-Date=20260801T000000Z&X-Amz-SignedHeaders=host&X-Amz-Signature=" + sigv4.EmptySHA256
+	for _, target := range []string{
+		link, link + "&X-Amz-Expires=a", link + "&X-Amz-Expires=-1", link + "&X-Amz-Expires=604801", link + "&X-Amz-Expires=0",
+		strings.Replace(link, "HMAC", "HMAX", 1), strings.Replace(link, "aws4_request", "aws5", 1) + "&X-Amz-Expires=1",
+		strings.Replace(link, "a/20260801", "a/2026", 1) + "&X-Amz-Expires=1", strings.Replace(link, "=20260801T", "=2026T", 1) + "&X-Amz-Expires=1",
+		strings.Replace(link, "=20260801T", "=20260802T", 1) + "&X-Amz-Expires=1",
+	} {
+		list = append(list, refusal(t, wire.Request{Method: "GET", Authority: "h", Target: target}))
+	}
+	return list
+}
+
+func refusal(t *testing.T, r wire.Request) error {
+	t.Helper()
+	_, err := sigv4.Parse(&r)
+	if err == nil {
+		t.Fatalf("%+v is well", r)
+	}
+	return err
 }
 
 // TestTableRules: what holds for every answer, by how SDKs behave.

@@ -127,9 +127,11 @@ var table = []row{
 	{sigv4.ErrChunkTruncated, Answer{"", 400, "IncompleteBody", "", 0}},
 	{sigv4.ErrChunkExcess, Answer{"", 400, invalidRequest, "", 0}},
 	{sigv4.ErrDecodedLength, Answer{"", 400, invalidRequest, "", 0}},
+	{sigv4.ErrDecodedHeader, Answer{"", 400, invalidRequest, "", 0}},
 	{sigv4.ErrTrailer, Answer{"", 400, invalidRequest, "", 0}},
 	{sigv4.ErrTrailerSignature, Answer{"", 403, badSignature, "", 0}},
 	{sigv4.ErrChecksum, Answer{"", 400, "BadDigest", "", 0}},
+	{sigv4.ErrChecksumForm, Answer{"", 400, invalidRequest, "", 0}},
 	{sigv4.ErrCredentialsExpired, Answer{"credential-expired", 503, serviceUnavailable, again, time.Second}},
 
 	// session. An unknown key reads as a wrong signature does.

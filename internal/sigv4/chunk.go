@@ -47,7 +47,7 @@ type ChunkConfig struct {
 }
 
 // Chunks reads from r, which s was parsed from, how its body is framed. It
-// returns ErrPayloadForm, ErrDecodedLength or ErrTrailer.
+// returns ErrPayloadForm, ErrDecodedHeader or ErrTrailer.
 func (s *Signature) Chunks(r *wire.Request) (ChunkConfig, error) {
 	if !s.Streaming() {
 		return ChunkConfig{}, ErrPayloadForm
@@ -55,12 +55,16 @@ func (s *Signature) Chunks(r *wire.Request) (ChunkConfig, error) {
 	c := ChunkConfig{Form: s.PayloadHash}
 	length, n := r.Headers.Get("x-amz-decoded-content-length")
 	if n != 1 || !isDigit.name(length, 18) || len(length) > 1 && length[0] == '0' {
-		return ChunkConfig{}, ErrDecodedLength.about(length)
+		return ChunkConfig{}, ErrDecodedHeader.about(length)
 	}
 	c.Length, _ = strconv.ParseInt(length, 10, 64) // 18 digits fit
 	trailer, n := r.Headers.Get("x-amz-trailer")
 	if n > 1 || !mayTrail(s.PayloadHash, trailer) {
-		return ChunkConfig{}, ErrTrailer.about(trailer)
+		part := ""
+		if trailer != "" && checksum(trailer) == nil {
+			part = PartName
+		}
+		return ChunkConfig{}, ErrTrailer.of(part, trailer)
 	}
 	c.Trailer = trailer
 	return c, nil
@@ -420,8 +424,11 @@ func (r *ChunkResigner) checkTrailer(lines []byte) error {
 	if name != r.config.Trailer {
 		return ErrTrailer.about(name)
 	}
+	if given, err := base64.StdEncoding.DecodeString(value); err != nil || len(given) != r.sum.Size() {
+		return ErrChecksumForm.about(name)
+	}
 	if value != base64.StdEncoding.EncodeToString(r.sum.Sum(nil)) {
-		return ErrChecksum
+		return ErrChecksum.about(name)
 	}
 	if !r.signed {
 		if len(rest) > 0 {

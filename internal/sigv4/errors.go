@@ -25,15 +25,54 @@ func Rule(err error) string {
 	return r.rule
 }
 
+// inQuery is a reason to refuse a presigned request.
+type inQuery struct{ error }
+
+// Unwrap returns the reason.
+func (e inQuery) Unwrap() error { return e.error }
+
+// Presigned reports whether err is about a signature in the query.
+func Presigned(err error) bool {
+	var q inQuery
+	return errors.As(err, &q)
+}
+
 func refusal(rule, text string) *Refusal { return &Refusal{rule, text} }
 
-// about adds what the refusal is about, quoted and cut, since the agent chose it.
-func (r *Refusal) about(what string) error {
+// Detail is a refusal, and what exactly it is about.
+type Detail struct {
+	*Refusal
+	Part  string // what of it, one of the parts below; often ""
+	Value string // what was sent, cut, since the agent chose it
+}
+
+// Parts, where one refusal has several.
+const (
+	PartSpaces     = "spaces"     // ErrAlgorithm: the Authorization header has no space
+	PartComponents = "components" // ErrAuthorization: there are not three
+	PartMissing    = "missing"    // ErrAuthorization: Value is the component's name
+	PartMalformed  = "malformed"  // ErrAuthorization: Value is the component
+	PartTerminal   = "terminal"   // ErrCredential: it is not aws4_request
+	PartDate       = "date"       // ErrCredential: it is no YYYYMMDD
+	PartNumber     = "number"     // ErrExpires: no number
+	PartNegative   = "negative"   // ErrExpires
+	PartLarge      = "large"      // ErrExpires: more than a week
+	PartHash       = "hash"       // ErrPayloadForm: it is no hash and no form at all
+	PartName       = "name"       // ErrTrailer: no checksum that the gateway knows
+)
+
+// Error adds the value, quoted.
+func (d *Detail) Error() string { return fmt.Sprintf("%s (%q)", d.text, d.Value) }
+
+// Unwrap returns the refusal.
+func (d *Detail) Unwrap() error { return d.Refusal }
+
+// about adds what the refusal is about.
+func (r *Refusal) about(what string) error { return r.of("", what) }
+
+func (r *Refusal) of(part, value string) error {
 	const longest = 64
-	if len(what) > longest {
-		what = what[:longest]
-	}
-	return fmt.Errorf("%w (%q)", r, what)
+	return &Detail{r, part, value[:min(len(value), longest)]}
 }
 
 // Refusals of the form: which signature, and where.
@@ -157,9 +196,12 @@ var (
 	ErrChunkTruncated = refusal("chunk-truncated", "the body ends before its final chunk")
 	// ErrChunkExcess: bytes after the final chunk (A29).
 	ErrChunkExcess = refusal("chunk-excess", "the body goes on after its final chunk")
-	// ErrDecodedLength: x-amz-decoded-content-length is absent, malformed or
-	// not the length of the chunks' data (A29).
+	// ErrDecodedLength: x-amz-decoded-content-length is not the length of the
+	// chunks' data (A29).
 	ErrDecodedLength = refusal("decoded-length", "x-amz-decoded-content-length is not the length of the body")
+	// ErrDecodedHeader: x-amz-decoded-content-length is absent, sent twice or no
+	// number (A29).
+	ErrDecodedHeader = refusal("decoded-length-form", "x-amz-decoded-content-length is missing or no number: send the length of the body without its framing")
 	// ErrTrailer: the trailer is not exactly the one that x-amz-trailer
 	// declares, which must be one x-amz-checksum-* that the gateway knows (A28).
 	ErrTrailer = refusal("trailer", "the trailer differs from x-amz-trailer, or is not one of the checksums of S3: crc32, crc32c, crc64nvme, sha1, sha256, sha512, md5, xxhash64, xxhash3, xxhash128")
@@ -167,6 +209,9 @@ var (
 	ErrTrailerSignature = refusal("trailer-signature", "the signature of the trailer does not match")
 	// ErrChecksum: the checksum in the trailer is not that of the body (A28).
 	ErrChecksum = refusal("trailer-checksum", "the checksum in the trailer is not that of the body")
+	// ErrChecksumForm: the checksum in the trailer is not the base64 of as many
+	// bytes as its kind has (A28).
+	ErrChecksumForm = refusal("trailer-checksum-form", "the checksum in the trailer is malformed: it must be the base64 of the checksum's bytes")
 )
 
 // Faults of the gateway itself.

@@ -54,7 +54,7 @@ func (s *Signature) parse(r *wire.Request) error {
 	}
 	q, err := queryCredentials(r.RawQuery())
 	if err != nil {
-		return err
+		return inQuery{err}
 	}
 	auth, n := r.Headers.Get(headerAuthorization)
 	switch {
@@ -71,10 +71,13 @@ func (s *Signature) parse(r *wire.Request) error {
 	default:
 		return unsigned(r)
 	}
-	if err != nil {
-		return err
+	if err == nil {
+		err = s.checkCoverage(r)
 	}
-	return s.checkCoverage(r)
+	if err != nil && s.Form == FormQuery {
+		return inQuery{err}
+	}
+	return err
 }
 
 // unsigned tells forms uploads from requests without any signature.
@@ -120,22 +123,24 @@ func (s *Signature) splitAuthorization(auth string) (credential, names string, e
 		return "", "", ErrSigV4A
 	case scheme == "AWS":
 		return "", "", ErrSigV2
+	case scheme != algorithm && !spaced:
+		return "", "", ErrAlgorithm.of(PartSpaces, scheme)
 	case scheme != algorithm:
 		return "", "", ErrAlgorithm.about(scheme)
-	case !spaced:
-		return "", "", ErrAuthorization
+	case !spaced, strings.Count(rest, ",") != 2:
+		return "", "", ErrAuthorization.of(PartComponents, rest)
 	}
 	credential, rest, ok := cutField(rest, "Credential=")
 	if !ok {
-		return "", "", ErrAuthorization
+		return "", "", component("Credential", credential)
 	}
 	names, rest, ok = cutField(rest, "SignedHeaders=")
 	if !ok {
-		return "", "", ErrAuthorization
+		return "", "", component("SignedHeaders", names)
 	}
 	signature, ok := strings.CutPrefix(rest, "Signature=")
 	if !ok || strings.ContainsAny(signature, ", ") {
-		return "", "", ErrAuthorization
+		return "", "", component("Signature", rest)
 	}
 	if !isDigest(signature) {
 		return "", "", ErrSignatureForm
@@ -144,14 +149,22 @@ func (s *Signature) splitAuthorization(auth string) (credential, names string, e
 	return credential, names, nil
 }
 
+// component says what is wrong with a component of the Authorization header.
+func component(name, sent string) error {
+	if !strings.Contains(sent, "=") {
+		return ErrAuthorization.of(PartMalformed, sent)
+	}
+	return ErrAuthorization.of(PartMissing, name)
+}
+
 // cutField reads "label=value," and at most one space.
 func cutField(in, label string) (value, rest string, ok bool) {
-	in, ok = strings.CutPrefix(in, label)
+	value, rest, more := strings.Cut(in, ",")
+	cut, ok := strings.CutPrefix(value, label)
 	if !ok {
-		return "", "", false
+		return value, "", false
 	}
-	value, rest, ok = strings.Cut(in, ",")
-	return value, strings.TrimPrefix(rest, " "), ok && !strings.Contains(value, " ")
+	return cut, strings.TrimPrefix(rest, " "), more && !strings.Contains(cut, " ")
 }
 
 func (s *Signature) parseCredential(credential string) error {
@@ -159,9 +172,13 @@ func (s *Signature) parseCredential(credential string) error {
 	date, rest, _ := strings.Cut(rest, "/")
 	region, rest, _ := strings.Cut(rest, "/")
 	service, end, _ := strings.Cut(rest, "/")
-	if !isWord.name(key, 128) || !isDigit.name(date, 8) || len(date) != 8 ||
-		!isRegion.name(region, 64) || !isService.name(service, 64) || end != terminator {
+	switch {
+	case !isWord.name(key, 128), !isRegion.name(region, 64), !isService.name(service, 64), end == "", strings.Contains(end, "/"):
 		return ErrCredential.about(credential)
+	case end != terminator:
+		return ErrCredential.of(PartTerminal, end)
+	case !isDigit.name(date, 8) || len(date) != 8:
+		return ErrCredential.of(PartDate, date)
 	}
 	s.AccessKeyID = key
 	s.Scope = Scope{Date: date, Region: region, Service: service}
@@ -206,7 +223,7 @@ func (s *Signature) setTime(r *wire.Request, value string) error {
 		return ErrDate.about(value)
 	}
 	if value[:len(dateFormat)] != s.Scope.Date {
-		return ErrScopeDate
+		return ErrScopeDate.about(s.Scope.Date)
 	}
 	s.Time, s.date = t, value
 	date, n := r.Headers.Get("date")
@@ -232,7 +249,7 @@ func (s *Signature) checkPayload(r *wire.Request) error {
 		return nil
 	}
 	if s.PayloadHash != "" && s.PayloadHash != UnsignedPayload && !isDigest(s.PayloadHash) {
-		return ErrPayloadForm.about(s.PayloadHash)
+		return ErrPayloadForm.of(PartHash, s.PayloadHash)
 	}
 	for _, h := range r.Headers {
 		if h.Name == "content-encoding" && strings.Contains(strings.ToLower(h.Value), "aws-chunked") {

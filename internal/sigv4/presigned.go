@@ -150,7 +150,14 @@ func (s *Signature) parseLifetime(r *wire.Request, date, expires string) error {
 		return ErrDateConflict
 	}
 	seconds, err := strconv.Atoi(expires)
-	if err != nil || !isDigit.name(expires, 6) || expires[0] == '0' || seconds > maxExpires {
+	switch {
+	case err != nil:
+		return ErrExpires.of(PartNumber, expires)
+	case seconds < 0:
+		return ErrExpires.of(PartNegative, expires)
+	case seconds > maxExpires:
+		return ErrExpires.of(PartLarge, expires)
+	case !isDigit.name(expires, 6), expires[0] == '0':
 		return ErrExpires.about(expires)
 	}
 	s.Expires = time.Duration(seconds) * time.Second

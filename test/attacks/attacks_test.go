@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -16,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/internal/wire"
 	"github.com/credence-gateway/credence/test/awsfake"
 	"github.com/credence-gateway/credence/test/gateway"
 )
@@ -114,6 +116,51 @@ type attack struct {
 	proven bool   // the attacker's session was proven, so the refusal has a leaf of its own
 }
 
+// malformed are S3's codes for what is wrong with the form of a signature, by where
+// it is.
+const malformedHeader, malformedQuery = "400 AuthorizationHeaderMalformed", "400 AuthorizationQueryParametersError"
+
+// s3Codes are S3's own status and code by rule, of a signature in headers and of
+// one in a link, where other services have the common ones.
+var s3Codes = map[string][2]string{
+	"authorization-duplicate": {"400 InvalidArgument", "400 InvalidArgument"},
+	"two-forms":               {"400 InvalidArgument", "400 InvalidArgument"},
+	"algorithm":               {"400 InvalidArgument", malformedQuery},
+	"sigv4a":                  {"400 InvalidRequest", malformedQuery},
+	"sigv2":                   {"400 InvalidRequest", "400 InvalidRequest"},
+	"authorization-form":      {malformedHeader, malformedHeader},
+	"presigned-form":          {malformedQuery, malformedQuery},
+	"parameter-duplicate":     {malformedQuery, malformedQuery},
+	"credential-scope":        {malformedHeader, malformedQuery},
+	"signature-form":          {malformedHeader, malformedQuery},
+	"signed-headers":          {malformedHeader, malformedQuery},
+	"header-absent":           {malformedHeader, malformedQuery},
+	"scope-date":              {malformedHeader, malformedQuery},
+	"date-missing":            {"403 AccessDenied", malformedQuery},
+	"date-form":               {"403 AccessDenied", malformedQuery},
+	"date-conflict":           {"403 AccessDenied", malformedQuery},
+	"expires-form":            {malformedQuery, malformedQuery},
+	"payload-form":            {"400 InvalidArgument", "400 InvalidArgument"},
+	"trailer":                 {"400 MalformedTrailerError", "400 MalformedTrailerError"},
+	"key-aws":                 {"403 InvalidAccessKeyId", "403 InvalidAccessKeyId"},
+}
+
+// as is the attack as S3 answers it, when q is a request of S3's.
+func (a attack) as(q *request) attack {
+	codes, own := s3Codes[a.rule]
+	if !own || slices.ContainsFunc(q.headers, func(h wire.Header) bool { return h.Name == "x-amz-target" }) {
+		return a
+	}
+	code := codes[0]
+	if strings.Contains(q.target, "X-Amz-Signature=") || strings.Contains(q.target, "X-Amz-Credential=") {
+		code = codes[1]
+	}
+	status, name, _ := strings.Cut(code, " ")
+	a.status, _ = strconv.Atoi(status) // the table's are numbers
+	a.code = name
+	return a
+}
+
 // refused runs attacks one after another, while nothing else reaches the
 // upstream: each is told what it should be, and no byte of it is forwarded.
 // Then, beside the other tests, it finds each in the record.
@@ -132,6 +179,7 @@ func refused(t *testing.T, attacks ...attack) {
 			if a.after != nil {
 				a.after(q)
 			}
+			a = a.as(q)
 			before := target().Upstream.Received()
 			got := q.send(t, target().Address)
 			if got.status != a.status || got.code != a.code {
