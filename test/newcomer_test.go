@@ -25,11 +25,11 @@ import (
 //
 // Beside testscript's own commands they have
 //
-//	block NAME FILE         write the README's block behind <!-- NAME --> into FILE
+//	block NAME FILE         write the block behind <!-- NAME --> of the README or docs/policies.md into FILE
 //	contains FILE PART      FILE holds all of PART's text
 //	exits CODE COMMAND...   run it; its exit code must be CODE
 //	port NAME               $NAME becomes a free port of 127.0.0.1
-//	readme NAME [COMMAND]   run the README's block behind <!-- NAME -->, then COMMAND, in one shell
+//	readme NAME [COMMAND]   run such a block behind <!-- NAME -->, then COMMAND, in one shell
 //	replace FILE OLD NEW    replace the only OLD in FILE
 //	waitfor ADDRESS         wait until something listens there
 //	waitlog FILE PATTERN    wait until a line of FILE matches
@@ -107,17 +107,20 @@ func build(t testing.TB) string {
 	return filepath.Join(repository(t), "bin", "credence")
 }
 
-// block returns the README's block behind <!-- name -->.
+// block returns the block behind <!-- name --> of the README, or of
+// docs/policies.md.
 func block(name string) (string, error) {
-	text, err := os.ReadFile("../README.md")
-	if err != nil {
-		return "", err
+	marked := regexp.MustCompile("(?s)<!-- " + regexp.QuoteMeta(name) + " -->\n```[a-z]*\n(.*?)```")
+	for _, file := range []string{"../README.md", "../docs/policies.md"} {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return "", err
+		}
+		if m := marked.FindSubmatch(text); m != nil {
+			return string(m[1]), nil
+		}
 	}
-	m := regexp.MustCompile("(?s)<!-- " + regexp.QuoteMeta(name) + " -->\n```[a-z]*\n(.*?)```").FindSubmatch(text)
-	if m == nil {
-		return "", fmt.Errorf("the README has no block behind <!-- %s -->", name)
-	}
-	return string(m[1]), nil
+	return "", fmt.Errorf("neither README.md nor docs/policies.md has a block behind <!-- %s -->", name)
 }
 
 // own runs a shell script in a network of its own where the system lets us, so
