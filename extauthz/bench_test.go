@@ -20,7 +20,7 @@ func BenchmarkAdmit(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			var leaf []byte
 			u := newUnit(b, func(c *extauthz.Config) {
-				c.SessionDenials = 1 << 30
+				c.PrincipalDenials = 1 << 30
 				c.Append = func(_ context.Context, e *audit.Event) (audit.Index, error) {
 					leaf = audit.AppendLeaf(leaf[:0], e)
 					return 0, nil

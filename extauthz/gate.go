@@ -92,9 +92,10 @@ type Config struct {
 	// SessionCalls is how many calls of one session may be decided at a time.
 	// Default 64.
 	SessionCalls int
-	// SessionDenials is how many decision.deny leaves one session gets every
-	// 10 s; more are counted. Default 50.
-	SessionDenials int
+	// PrincipalDenials is how many decision.deny leaves, and recordings of what was
+	// refused, all sessions of one principal get every 10 s; more are counted.
+	// Default 50.
+	PrincipalDenials int
 	// Signatures is how many signatures of mutating calls are remembered, at
 	// about 100 bytes each. Default 262,144.
 	Signatures int
@@ -127,7 +128,7 @@ func (c *Config) fill() error {
 		c.Keys = sigv4.NewKeyCache(0)
 	}
 	orDefault(&c.SessionCalls, 64)
-	orDefault(&c.SessionDenials, 50)
+	orDefault(&c.PrincipalDenials, 50)
 	orDefault(&c.Signatures, 1<<18)
 	orDefault(&c.Flush, 10*time.Second)
 	if c.Now == nil {

@@ -458,11 +458,15 @@ func TestForgottenSignatures(t *testing.T) {
 	}
 }
 
-// TestSessionsRate: what a session is refused too often is counted, not lost.
-func TestSessionsRate(t *testing.T) {
-	u := newUnit(t, func(c *extauthz.Config) { c.SessionDenials = 3 })
-	keys, calm := u.login(nil), u.login(nil)
-	for range 10 {
+// TestPrincipalsRate: what an agent is refused too often is counted, not lost,
+// however many sessions it opens.
+func TestPrincipalsRate(t *testing.T) {
+	u := newUnit(t, func(c *extauthz.Config) { c.PrincipalDenials = 3 })
+	keys, calm := u.login(nil), u.login(func(s *session.Session) { s.Principal.Subject = "calm" })
+	for i := range 10 {
+		if i == 5 {
+			keys = u.login(nil)
+		}
 		u.admit(keys, get("/payroll/x"))
 	}
 	u.admit(calm, get("/payroll/x"))

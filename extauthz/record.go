@@ -228,7 +228,7 @@ func (c *call) recordRefusal(ctx context.Context, a refuse.Answer) error {
 		c.refusals.stranger(a.Rule, c.r.Peer)
 		return nil
 	}
-	if !c.refusals.mayDetail(c.session.ID, c.now) {
+	if !c.refusals.mayDetail(c.session.Principal.ID(), c.now) {
 		c.refusals.session(a.Rule, c.session)
 		return nil
 	}

@@ -11,14 +11,14 @@ import (
 )
 
 // refusals counts what gets no leaf of its own and writes the counts as
-// refused.summary: of strangers by rule and network, of sessions above their
-// rate by rule and session. It is bounded; what does not fit is counted by rule
+// refused.summary: of strangers by rule and network, of sessions of a
+// principal above its rate by rule and session. It is bounded; what does not fit is counted by rule
 // alone.
 type refusals struct {
 	append func(context.Context, *audit.Event) (audit.Index, error)
 	fault  func(error)
 	now    func() time.Time
-	most   int // leaves of one session in a period
+	most   int // leaves of one principal in a period
 	period time.Duration
 
 	stop chan struct{} // closed by close
@@ -27,7 +27,7 @@ type refusals struct {
 
 	mu      sync.Mutex // guards what follows
 	counts  map[refusalKey]*refusalCount
-	details map[string]int // leaves of a session in this period
+	details map[string]int // leaves of a principal in this period
 	began   time.Time      // of the period
 }
 
@@ -46,13 +46,13 @@ type refusalCount struct {
 // What one period may hold: strangers can come from more networks than the log
 // should have lines, and 1,024 lines of 10 s are 2.4 MiB a minute.
 const (
-	maxCounts   = 1024 // by network or session
-	maxSessions = 4096 // that have leaves of their own
+	maxCounts     = 1024 // by network or session
+	maxPrincipals = 4096 // that have leaves of their own
 )
 
 func newRefusals(c *Config) *refusals {
 	f := &refusals{
-		append: c.Append, fault: c.Fault, now: c.Now, most: c.SessionDenials, period: c.Flush,
+		append: c.Append, fault: c.Fault, now: c.Now, most: c.PrincipalDenials, period: c.Flush,
 		stop: make(chan struct{}), done: make(chan struct{}),
 		counts: map[refusalKey]*refusalCount{}, details: map[string]int{}, began: c.Now(),
 	}
@@ -87,7 +87,7 @@ func (f *refusals) stranger(rule string, peer netip.Addr) {
 	f.count(refusalKey{rule: rule, network: network(peer)}, nil)
 }
 
-// session counts a refusal of a proven session above its rate.
+// session counts a refusal of a proven session whose principal is above its rate.
 func (f *refusals) session(rule string, s session.Session) {
 	f.count(refusalKey{rule: rule, session: s.ID}, &audit.Identity{Principal: s.Principal.ID(), Session: s.ID, Role: s.Role})
 }
@@ -107,17 +107,18 @@ func (f *refusals) count(k refusalKey, who *audit.Identity) {
 	c.n++
 }
 
-// mayDetail reports whether a session's refusal gets a leaf of its own.
-func (f *refusals) mayDetail(id string, now time.Time) bool {
+// mayDetail reports whether a refusal of a principal gets a leaf of its own. New
+// sessions of it get no more: opening them is the principal's own choice.
+func (f *refusals) mayDetail(principal string, now time.Time) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if now.Sub(f.began) >= f.period {
 		f.details, f.began = map[string]int{}, now
 	}
-	if f.details[id] >= f.most || len(f.details) >= maxSessions {
+	if f.details[principal] >= f.most || len(f.details) >= maxPrincipals {
 		return false
 	}
-	f.details[id]++
+	f.details[principal]++
 	return true
 }
 
