@@ -129,6 +129,7 @@ func (c *chunks) look() func([]byte) {
 	}
 }
 
+// Write is ChunkResigner.Write, and gives nothing out once a watcher has refused.
 func (c *chunks) Write(piece []byte) ([][]byte, error) {
 	out, err := c.ChunkResigner.Write(piece)
 	if err == nil {
@@ -140,6 +141,7 @@ func (c *chunks) Write(piece []byte) ([][]byte, error) {
 	return out, nil
 }
 
+// Close is ChunkResigner.Close, and gives nothing out when a watcher refuses.
 func (c *chunks) Close() ([][]byte, error) {
 	out, err := c.ChunkResigner.Close()
 	if err != nil {

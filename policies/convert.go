@@ -21,6 +21,7 @@ type Converted struct {
 // iamList is a string or a list of them.
 type iamList []string
 
+// UnmarshalJSON reads one text or an array of them, as IAM writes both.
 func (l *iamList) UnmarshalJSON(b []byte) error {
 	var one string
 	if json.Unmarshal(b, &one) == nil {
@@ -46,6 +47,7 @@ type iamStatement struct {
 
 type iamStatements []iamStatement
 
+// UnmarshalJSON reads one statement or an array of them, as IAM writes both.
 func (l *iamStatements) UnmarshalJSON(b []byte) error {
 	if bytes.HasPrefix(bytes.TrimSpace(b), []byte("{")) {
 		*l = make(iamStatements, 1)

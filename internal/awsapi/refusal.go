@@ -17,6 +17,7 @@ type Refusal struct {
 	Service, Operation string
 }
 
+// Error is for the operator: rule and detail.
 func (e *Refusal) Error() string { return "awsapi: " + e.Rule + ": " + e.Detail }
 
 // Is reports whether target is ErrRefused or a Refusal of the same rule.

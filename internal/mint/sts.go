@@ -62,6 +62,7 @@ type own struct{ aws.CredentialsProvider }
 // printed.
 var errOwn = errors.New("mint: the gateway has no AWS credentials of its own: set a profile, a web identity or an instance role")
 
+// Retrieve returns the credentials of the gateway itself.
 func (o own) Retrieve(ctx context.Context) (aws.Credentials, error) {
 	c, err := o.CredentialsProvider.Retrieve(ctx)
 	if err != nil {

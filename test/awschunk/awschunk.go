@@ -114,6 +114,7 @@ type encoder struct {
 	done  bool
 }
 
+// Read gives the framed body.
 func (e *encoder) Read(p []byte) (int, error) {
 	for e.ready.Len() == 0 {
 		if e.done {

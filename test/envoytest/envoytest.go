@@ -281,12 +281,14 @@ type buffer struct {
 	text bytes.Buffer
 }
 
+// Write appends p; it never fails.
 func (b *buffer) Write(p []byte) (int, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.text.Write(p)
 }
 
+// String returns what was written so far.
 func (b *buffer) String() string {
 	b.mu.Lock()
 	defer b.mu.Unlock()

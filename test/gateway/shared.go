@@ -38,22 +38,27 @@ func (l *lifetime) end(failed bool) bool {
 	return !l.failed
 }
 
+// Helper does nothing: no line numbers are told.
 func (l *lifetime) Helper() {}
 
+// Context is never cancelled.
 func (l *lifetime) Context() context.Context { return context.Background() }
 
+// Cleanup has f called at the end, last first.
 func (l *lifetime) Cleanup(f func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.cleanups = append(l.cleanups, f)
 }
 
+// Failed reports whether Error was called.
 func (l *lifetime) Failed() bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.failed
 }
 
+// Error logs a failure and goes on.
 func (l *lifetime) Error(args ...any) {
 	l.mu.Lock()
 	l.failed = true
@@ -68,8 +73,10 @@ func (l *lifetime) Fatal(args ...any) {
 	os.Exit(1)
 }
 
+// Fatalf is Fatal with a format.
 func (l *lifetime) Fatalf(format string, args ...any) { l.Fatal(fmt.Sprintf(format, args...)) }
 
+// Logf logs at once.
 func (l *lifetime) Logf(format string, args ...any) { log.Printf(format, args...) }
 
 // Skip ends the test program in peace.
@@ -79,6 +86,7 @@ func (l *lifetime) Skip(args ...any) {
 	os.Exit(0)
 }
 
+// TempDir makes a folder that the end removes.
 func (l *lifetime) TempDir() string {
 	dir, err := os.MkdirTemp("", "shared")
 	check(l, err)
