@@ -158,25 +158,53 @@ func keysText(statements []Statement, region string) string {
 	return b.String()
 }
 
-// denied are the actions whose answers hold AWS credentials, or by which a
-// caller widens its own rights. The gateway never forwards the former; the
-// explicit Deny stands in their way a second time, at AWS.
+// denied are actions whose answers hold AWS credentials, or by which a caller
+// widens its own rights. The gateway never forwards the former; the explicit
+// Deny stands in their way a second time, at AWS.
 var denied = []string{
-	"codeartifact:GetAuthorizationToken", "cognito-identity:Get*", "dsql:DbConnect*", "ecr*:GetAuthorizationToken",
+	"codeartifact:GetAuthorizationToken", "cognito-identity:Get*", "dsql:DbConnect*", "ecr-public:GetAuthorizationToken", "ecr:GetAuthorizationToken",
 	"eks-auth:*", "iam:Add*", "iam:Attach*", "iam:Create*", "iam:PassRole", "iam:Put*", "iam:Reset*", "iam:Set*", "iam:Up*",
-	"kms:CreateGrant", "lakeformation:GetTemporary*", "lambda:UpdateFunctionCode", "rds-db:connect", "redshift*:GetC*",
+	"kms:CreateGrant", "lakeformation:GetTemporary*", "lambda:UpdateFunctionCode", "rds-db:connect", "redshift-serverless:GetC*", "redshift:GetC*",
 	"rolesanywhere:CreateSession", "s3:GetDataAccess", "s3express:CreateSession", "ssm:GetAccessToken", "ssm:SendCommand",
 	"ssm:StartSession", "sso:GetRoleCredentials", "sts:Assume*", "sts:Get*Token", "sts:TagGetFederationToken",
+}
+
+// vending are the other actions whose answers hold AWS credentials, by the
+// catalog's flag. All of them would not fit into a policy of 2,048 characters:
+// each is denied where a statement's wildcard covers it. TestDenied compares.
+var vending = []string{
+	"account-access:GetRoleCredentials", "airflow:CreateCliToken", "airflow:CreateWebLoginToken", "athena:GetSessionEndpoint",
+	"awsssoportal:GetRoleCredentials", "cloudwatch:GetSpaceCredentialsForOrganization", "cloudwatch:GetSpaceDataAccess",
+	"codepipeline:GetJobDetails", "codepipeline:GetThirdPartyJobDetails", "codepipeline:PollForJobs", "connect:GetFederationToken",
+	"datazone:GetConnection", "datazone:GetEnvironmentCredentials", "deadline:AssumeFleetRoleForRead", "deadline:AssumeFleetRoleForWorker",
+	"deadline:AssumeQueueRoleForRead", "deadline:AssumeQueueRoleForUser", "deadline:AssumeQueueRoleForWorker",
+	"elasticmapreduce:GetClusterSessionCredentials", "elasticmapreduce:GetSessionEndpoint",
+	"emr-containers:GetManagedEndpointSessionCredentials", "emr-serverless:GetSessionEndpoint",
+	"gamelift:GetComputeAccess", "gamelift:GetComputeAuthToken", "gamelift:RequestUploadCredentials", "glue:GetSessionEndpoint",
+	"iot:CreateKeysAndCertificate", "iot:CreateProvisioningClaim", "iot:OpenTunnel", "iot:RotateTunnelAccessToken",
+	"lakeformation:AssumeDecoratedRoleWithSAML", "lambda:CreateMicrovmAuthToken", "lambda:CreateMicrovmShellAuthToken",
+	"license-manager:GetAccessToken", "lightsail:CreateBucketAccessKey", "lightsail:GetBucketAccessKeys", "s3:CreateSession",
+	"sagemaker:StartSession", "signin:CreateBearerToken", "signin:CreateOAuth2Token", "signin:CreateOAuth2TokenWithIAM",
+	"signin:CreateOAuth2TokenWithTokenExchange", "ssm:ResumeSession", "sso-oauth:CreateToken", "sso-oauth:CreateTokenWithIAM",
+	"workmail:AssumeImpersonationRole",
 }
 
 // denyText is the explicit Deny, without what a statement allows by its own
 // name: a permit named it, and policy lets a permit do so.
 func denyText(statements []Statement) string {
-	list := slices.DeleteFunc(slices.Clone(denied), func(pattern string) bool {
-		return slices.ContainsFunc(statements, func(s Statement) bool {
-			return slices.ContainsFunc(s.Actions, func(a string) bool { return !strings.Contains(a, "*") && matches(pattern, a) })
-		})
-	})
+	allowed := func(is func(action string) bool) bool {
+		return slices.ContainsFunc(statements, func(s Statement) bool { return slices.ContainsFunc(s.Actions, is) })
+	}
+	named := func(pattern string) bool {
+		return allowed(func(a string) bool { return !strings.Contains(a, "*") && matches(pattern, a) })
+	}
+	list := slices.Clone(denied)
+	for _, v := range vending {
+		if allowed(func(a string) bool { return matches(a, v) }) {
+			list = append(list, v)
+		}
+	}
+	list = slices.DeleteFunc(list, named)
 	var b strings.Builder
 	b.WriteString(`,{"Effect":"Deny","Action":`)
 	appendList(&b, list)
