@@ -24,11 +24,11 @@ func (c *Catalog) readHost(authority string, w Where) (hostName, error) {
 	for _, own := range w.Hosts {
 		own = strings.ToLower(own)
 		if prefix, ok := strings.CutSuffix(name, own); ok && (prefix == "" || strings.HasSuffix(prefix, ".") || strings.HasSuffix(prefix, "-")) {
-			return hostName{prefix: prefix}, nil
+			return ownHost(prefix, w)
 		}
 	}
 	if prefix, ok := strings.CutSuffix(name, "localhost"); ok && (prefix == "" || strings.HasSuffix(prefix, ".")) {
-		return hostName{prefix: prefix}, nil
+		return ownHost(prefix, w)
 	}
 	if dns, ok := c.native(name, w.Partition); ok {
 		return awsHost(strings.Split(dns, "."), w)
@@ -40,6 +40,29 @@ func (c *Catalog) readHost(authority string, w Where) (hostName, error) {
 		return hostName{}, refuse("host", "the gateway does not go by the name "+printable(name))
 	}
 	return hostName{}, nil
+}
+
+// ownHost reads what stands before the gateway's own name. Names of AWS's for
+// access points are told there as they are before AWS's: read as a bucket's,
+// an access point would be under the rules of a bucket that is none.
+func ownHost(prefix string, w Where) (hostName, error) {
+	labels := strings.Split(strings.TrimSuffix(prefix, "."), ".")
+	for i, l := range labels {
+		switch {
+		case !accessPointLabel(l) || i == 0:
+		case l == "s3-accesspoint" && i == 1 && (len(labels) == 2 || len(labels) == 3 && labels[2] == w.Region):
+			return accessPointHost(labels[0], w)
+		default:
+			return hostName{}, refuse("host", "the host names an access point in a way that is not read: "+printable(prefix))
+		}
+	}
+	return hostName{prefix: prefix}, nil
+}
+
+// accessPointLabel holds for the labels by which AWS's hosts of access points
+// are known: of S3, of FIPS, of Object Lambda, of many regions, of Outposts.
+func accessPointLabel(l string) bool {
+	return strings.HasPrefix(l, "s3-accesspoint") || l == "accesspoint" || l == "s3-object-lambda" || l == "s3-outposts"
 }
 
 // atHost keeps the candidates whose own host at AWS the request is for. They are

@@ -74,6 +74,15 @@ func TestHosts(t *testing.T) {
 		{"access point without an account", "ap.s3-accesspoint.us-east-1.amazonaws.com", get, nil, "host", "", ""},
 		{"bucket alias in the host", "team-abc-s3alias.gw.example.internal", get, own, "resource-name", "", ""},
 		{"bucket with an underscore first", "_b.gw.example.internal", get, own, "resource-name", "", ""},
+		{"access point at the gateway's name", "ap1-" + account + ".s3-accesspoint.gw.example.internal", get, own, "GetObject s3:GetObject arn:aws:s3:us-east-1:111122223333:accesspoint/ap1/object/dir/key.txt", "/arn:aws:s3:us-east-1:111122223333:accesspoint%2Fap1", ""},
+		{"access point at the gateway's name, by region", "ap1-" + account + ".s3-accesspoint.us-east-1.gw.example.internal", get, own, "GetObject s3:GetObject arn:aws:s3:us-east-1:111122223333:accesspoint/ap1/object/dir/key.txt", "/arn:aws:s3:us-east-1:111122223333:accesspoint%2Fap1", ""},
+		{"access point at localhost", "ap1-" + account + ".s3-accesspoint.localhost:8080", get, nil, "GetObject s3:GetObject arn:aws:s3:us-east-1:111122223333:accesspoint/ap1/object/dir/key.txt", "/arn:aws:s3:us-east-1:111122223333:accesspoint%2Fap1", ""},
+		{"access point at the gateway's name, another region", "ap1-" + account + ".s3-accesspoint.eu-west-1.gw.example.internal", get, own, "host", "", ""},
+		{"access point of FIPS at the gateway's name", "ap1-" + account + ".s3-accesspoint-fips.gw.example.internal", get, own, "host", "", ""},
+		{"access point of many regions at the gateway's name", "mfzwi23gnjvgw.accesspoint.s3-global.gw.example.internal", get, own, "host", "", ""},
+		{"access point of Object Lambda at the gateway's name", "ap1-" + account + ".s3-object-lambda.gw.example.internal", get, own, "host", "", ""},
+		{"access point at the gateway's name, without an account", "ap1.s3-accesspoint.gw.example.internal", get, own, "host", "", ""},
+		{"bucket with such a name", "s3-accesspoint-logs.gw.example.internal", get, own, "GetObject s3:GetObject arn:aws:s3:::s3-accesspoint-logs/dir/key.txt", "/s3-accesspoint-logs", ""},
 		{"data- before a bucket", "data-gw.example.internal", get, own, "host", "", ""},
 	} {
 		t.Run(test.name, func(t *testing.T) {

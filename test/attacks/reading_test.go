@@ -163,6 +163,8 @@ func TestA35_Buckets(t *testing.T) {
 		attack{"access point's alias", s3("GET", "/reports-abcdefghijklmnopqrstuvwxyz0123-s3alias/key", ""), nil, nil, 403, denied, "call-resource-name", true},
 		attack{"access point's ARN", s3("GET", "/arn%3Aaws%3As3%3Aus-east-1%3A123456789012%3Aaccesspoint%2Freports/key", ""), nil, nil, 403, denied, "policy", true},
 		attack{"access point's host", host("reports-123456789012.s3-accesspoint.us-east-1.amazonaws.com", "/key"), nil, nil, 403, denied, "policy", true},
+		attack{"access point's host at the gateway's name", host("reports-123456789012.s3-accesspoint."+local, "/key"), nil, nil, 403, denied, "policy", true},
+		attack{"access point's host of FIPS at the gateway's name", host("reports-123456789012.s3-accesspoint-fips."+local, "/key"), nil, nil, 403, denied, "call-host", true},
 		attack{"account-regional name", s3("GET", "/reports-123456789012-us-east-1-an/key", ""), nil, nil, 403, denied, "policy", true},
 		attack{"in upper case", s3("GET", "/Reports/key", ""), nil, nil, 403, denied, "policy", true},
 		attack{"escaped in the path", s3("GET", "/%72eports%2Fkey", ""), nil, nil, 403, denied, "call-resource-name", true},
