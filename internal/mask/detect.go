@@ -24,8 +24,9 @@ const (
 	plus
 	equals
 	underscore
-	beyond // ASCII
-	no64   // no character of base64 in lines
+	beyond  // ASCII
+	no64    // no character of base64 in lines
+	written // in another way than by itself, perhaps: see view
 )
 
 var featureOf = func() (t [256]feature) {
@@ -45,6 +46,9 @@ var featureOf = func() (t [256]feature) {
 	for c := range t {
 		if c >= utf8.RuneSelf {
 			t[c] |= beyond
+		}
+		if c == 0 || c == '&' || c == '\\' {
+			t[c] |= written
 		}
 		if !base64Byte[c] && c != '\n' && c != '\r' {
 			t[c] |= no64

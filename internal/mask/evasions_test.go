@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"fmt"
 	"strings"
 	"testing"
 	"unicode/utf16"
@@ -38,6 +39,20 @@ func TestEvasions(t *testing.T) {
 		var b strings.Builder
 		for _, u := range utf16.Encode([]rune(s)) {
 			b.WriteString(`\u00` + string("0123456789abcdef"[u>>4]) + string("0123456789abcdef"[u&15]))
+		}
+		return b.String()
+	}
+	references := func(s string) string {
+		var b strings.Builder
+		for _, r := range s {
+			fmt.Fprintf(&b, "&#x%x;", r)
+		}
+		return b.String()
+	}
+	utf16le := func(s string) string {
+		var b strings.Builder
+		for _, r := range s {
+			b.WriteString(string(r) + "\x00")
 		}
 		return b.String()
 	}
@@ -90,6 +105,18 @@ func TestEvasions(t *testing.T) {
 		"a quoted field of CSV":              {mask.CSV, "a,secretstring\n1,\"" + value + "\"\n"},
 		"a quoted name of CSV":               {mask.CSV, "a,\"SecretString\"\n1," + value + "\n"},
 		"more columns than CSV has names":    {mask.CSV, "a\n1," + keyID + "\n"},
+		"references in a JSON string":        {mask.JSON, `{"a":"` + references(keyID) + `"}`},
+		"references in plain text":           {mask.Plain, "key " + references(keyID) + " .\n"},
+		"references in numbers":              {mask.Plain, "key &#65;&#x4b;&#X49;A" + keyID[4:] + " .\n"},
+		"references without semicolons":      {mask.Plain, "key " + strings.ReplaceAll(references("AK"), ";", "") + keyID[2:] + " .\n"},
+		"references of references":           {mask.Plain, "key " + strings.ReplaceAll(references(keyID), "&", "&amp;") + " .\n"},
+		"references in XML's text":           {mask.XML, `<r><a>` + strings.ReplaceAll(references(keyID), "&", "&amp;") + `</a></r>`},
+		"references in CDATA":                {mask.XML, `<r><a><![CDATA[` + references(keyID) + `]]></a></r>`},
+		"references in CSV":                  {mask.CSV, "a\n" + references(keyID) + "\n"},
+		"escapes of JSON in plain text":      {mask.Plain, "[INFO] " + escaped(keyID) + " .\n"},
+		"UTF-16 in plain text":               {mask.Plain, utf16le("the key " + keyID + " is here")},
+		"UTF-32 in plain text":               {mask.Plain, strings.ReplaceAll(utf16le("the key "+keyID+" is here"), "\x00", "\x00\x00\x00")},
+		"UTF-16 in a JSON string":            {mask.JSON, `{"a":"` + strings.ReplaceAll(utf16le(keyID), "\x00", `\u0000`) + `"}`},
 		"a byte order mark":                  {mask.JSON, "\xef\xbb\xbf{\"SecretString\":\"" + value + `"}`},
 		"UTF-16":                             {mask.JSON, "{\x00\"\x00S\x00"},
 	} {
@@ -104,7 +131,7 @@ func TestEvasions(t *testing.T) {
 				if err == nil && len(counts) == 0 {
 					t.Errorf("it passes: %q", out)
 				}
-				for _, secret := range []string{value, keyID, keyID[4:], wide(keyID), escaped(keyID), b64("key " + keyID)} {
+				for _, secret := range []string{value, keyID, keyID[4:], wide(keyID), escaped(keyID), b64("key " + keyID), references(keyID), references(keyID)[6:], utf16le(keyID)} {
 					if bytes.Contains(out, []byte(secret)) {
 						t.Errorf("it leaks: %q", out)
 					}

@@ -213,6 +213,19 @@ func (l *leaves) find(s []byte) []span { return l.search(s, featuresOf(s)) }
 
 func (l *leaves) search(s []byte, have feature) []span {
 	l.spans = l.spans[:0]
+	l.each(s, have, func(from, to int, d *detector) { l.spans = append(l.spans, span{from, to, d}) })
+	if have&written != 0 && len(l.m.detectors) > 0 {
+		l.viewed(s)
+	}
+	if len(l.spans) > 1 {
+		slices.SortStableFunc(l.spans, func(a, b span) int { return a.from - b.from })
+		l.spans = merge(l.spans)
+	}
+	return l.spans
+}
+
+// each gives what each detector finds.
+func (l *leaves) each(s []byte, have feature, take func(from, to int, d *detector)) {
 	for i := range l.m.detectors {
 		d := &l.m.detectors[i]
 		if d.needs&^have != 0 || len(s) < d.least {
@@ -223,15 +236,10 @@ func (l *leaves) search(s []byte, have feature) []span {
 			if from < 0 {
 				break
 			}
-			l.spans = append(l.spans, span{from, to, d})
+			take(from, to, d)
 			at = max(to, from+1)
 		}
 	}
-	if len(l.spans) > 1 {
-		slices.SortStableFunc(l.spans, func(a, b span) int { return a.from - b.from })
-		l.spans = merge(l.spans)
-	}
-	return l.spans
 }
 
 // merge joins spans that overlap, under the strictest action.

@@ -67,6 +67,15 @@ func beginsJSON(start []byte) bool {
 	return err == nil
 }
 
+// BeginsLines reports whether a text, of which start is the beginning, can be
+// JSON values that follow one another.
+func BeginsLines(start []byte) bool {
+	j := newJSON(&Mask{root: &node{}, anywhere: &node{}}, Options{}, Counts{})
+	j.many = true
+	_, err := j.Append(nil, start)
+	return err == nil
+}
+
 // replacing takes a text of any length and leaves what stands in its place.
 type replacing struct {
 	leaves

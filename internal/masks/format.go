@@ -35,11 +35,11 @@ func Stream(m *mask.Mask, a Answer) (mask.Stream, error) {
 	if err := a.check(); err != nil {
 		return nil, err
 	}
-	inner := &beginning{choose: func(start []byte) (mask.Stream, error) { return a.plain(m, start) }}
+	inner := &beginning{untold: a.untold(), choose: func(start []byte) (mask.Stream, error) { return a.plain(m, start) }}
 	if !plainly {
 		return mask.Compressed(coding, inner)
 	}
-	return &beginning{choose: func(start []byte) (mask.Stream, error) {
+	return &beginning{untold: a.untold(), choose: func(start []byte) (mask.Stream, error) {
 		if bytes.HasPrefix(start, gzipMagic) {
 			return mask.Compressed("gzip", inner)
 		}
@@ -72,7 +72,7 @@ var gzipMagic = []byte{0x1f, 0x8b}
 // opaque are the first bytes of forms that hold text which nothing here can see.
 var opaque = [][]byte{
 	{'P', 'K', 3, 4}, {0x28, 0xb5, 0x2f, 0xfd}, {'B', 'Z', 'h'}, {0xfd, '7', 'z', 'X', 'Z'}, []byte("%PDF-"), []byte("PAR1"), []byte("Obj\x01"),
-	gzipMagic, {0x89, 'P', 'N', 'G'}, {0xff, 0xd8, 0xff}, []byte("GIF8"), []byte("RIFF"), {0xd0, 0xcf, 0x11, 0xe0}, {0xff, 0xfe}, {0xfe, 0xff}, {0x1f, 0x9d}, {'7', 'z', 0xbc, 0xaf},
+	gzipMagic, {0x89, 'P', 'N', 'G'}, {0xff, 0xd8, 0xff}, []byte("GIF8"), []byte("RIFF"), {0xd0, 0xcf, 0x11, 0xe0}, {0xff, 0xfe}, {0xfe, 0xff}, {0, 0, 0xfe, 0xff}, {0x1f, 0x9d}, {'7', 'z', 0xbc, 0xaf},
 }
 
 // plain masks a body that is not compressed, or no more.
@@ -89,9 +89,16 @@ func (a *Answer) plain(m *mask.Mask, start []byte) (mask.Stream, error) {
 	return m.Stream(formatOf(media, start), mask.Options{DynamoDB: strings.HasPrefix(a.Service, "dynamodb")})
 }
 
+// untold reports whether the media type says nothing of the form.
+func (a *Answer) untold() bool {
+	media, _, err := mime.ParseMediaType(a.Type)
+	return err != nil || formatOf(media, nil) == mask.Plain
+}
+
 // beginning holds the start of a body back until it tells its form, however
 // small the pieces are that it comes in.
 type beginning struct {
+	untold bool // the media type does not tell it
 	choose func(start []byte) (mask.Stream, error)
 	start  []byte
 	stream mask.Stream
@@ -99,6 +106,7 @@ type beginning struct {
 
 const (
 	leastStart = 8       // bytes behind white space that tell a form
+	leastJSON  = 1 << 10 // ... that tell JSON from text, where no line ends before
 	mostStart  = 8 << 10 // bytes of white space that may stand before
 )
 
@@ -110,7 +118,12 @@ func (b *beginning) Append(dst, piece []byte) ([]byte, error) {
 			piece = b.start
 		}
 		switch n := len(blank(piece)); {
+		case n >= leastStart && (!b.untold || told(blank(piece))):
 		case n >= leastStart:
+			if len(b.start) == 0 {
+				b.start = append(b.start, piece...)
+			}
+			return dst, nil
 		case len(piece)-n > mostStart:
 			return dst, fmt.Errorf("%w: it begins with white space without end", mask.ErrBound)
 		default:
@@ -124,6 +137,12 @@ func (b *beginning) Append(dst, piece []byte) ([]byte, error) {
 		}
 	}
 	return b.stream.Append(dst, piece)
+}
+
+// told reports whether what a body begins with tells its form: of what may be
+// JSON or a line of text, such as "[INFO] ...", the first line does.
+func told(start []byte) bool {
+	return start[0] != '{' && start[0] != '[' || len(start) >= leastJSON || bytes.IndexByte(start, '\n') >= 0
 }
 
 func (b *beginning) open(start []byte) (err error) {
@@ -190,8 +209,8 @@ func formatOf(media string, start []byte) mask.Format {
 	}
 	start = blank(start)
 	switch {
-	case len(start) > 0 && (start[0] == '{' || start[0] == '['):
-		return mask.Lines
+	case len(start) > 0 && (start[0] == '{' || start[0] == '[') && (bytes.IndexByte(start, 0) >= 0 || mask.BeginsLines(start)):
+		return mask.Lines // with a zero it is refused: UTF-16
 	case bytes.HasPrefix(start, []byte("<?xml")):
 		return mask.XML
 	}

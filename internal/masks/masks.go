@@ -188,7 +188,7 @@ func (m *Masks) chosen(set string, c Call) []string {
 		switch {
 		case r.At != "" && !r.at(c.Service, c.Operation):
 		case r.At == "" && m.exempt(c):
-		case r.Resource != "" && !slices.ContainsFunc(c.Resources, func(arn string) bool { return about(r.Resource, arn) }):
+		case r.Resource != "" && !slices.ContainsFunc(c.Resources, func(arn string) bool { return may(r.Resource, arn) }):
 		default:
 			list = append(list, set+"#"+strconv.Itoa(i))
 		}

@@ -232,6 +232,40 @@ func TestFormats(t *testing.T) {
 	}
 }
 
+// TestStreamText: a text that begins like JSON and is none is a text.
+func TestStreamText(t *testing.T) {
+	m := newMasks(t, func(c *masks.Config) { c.Always = []string{masks.PII} })
+	plan, err := m.Plan(masks.Call{Service: "s3", Operation: "GetObject", Object: true}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	built, err := m.Mask("s3", "GetObject", "rest-xml", plan)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct{ body, want string }{
+		{"[INFO] mail jane@example.com\n", "[INFO] mail [masked]\n"},
+		{"[INFO] mail jane@example.com", "[INFO] mail [masked]"},
+		{"[INFO] mail \\u006aane@example.com now\n", "[INFO] mail [masked] now\n"},
+		{"[12345678] mail jane@example.com\n[2] a\n", "[12345678] mail [masked]\n[2] a\n"},
+		{"[    0.000000] mail jane@example.com\n", "[    0.000000] mail [masked]\n"},
+		{"[2026-11-26 10:00:00] jane@example.com\n", "[2026-11-26 10:00:00] [masked]\n"},
+		{"{{ template }} of jane@example.com\n", "{{ template }} of [masked]\n"},
+		{"[section]\nmail: jane@example.com\n", "[section]\nmail: [masked]\n"},
+		{"a &amp; b, c&#64;d, x &lt; y\n", "a &amp; b, c&#64;d, x &lt; y\n"},
+		{"<p>jane&#64;example.com</p>\n", "<p>[masked]</p>\n"},
+		{"[\n \"\\u006aane@example.com\"]", "[\n \"[masked]\"]"},
+		{"{\"a\":\"\\u006aane@example.com\"}", "{\"a\":\"[masked]\"}"},
+	} {
+		for _, size := range []int{len(tt.body), 1} {
+			got, err := pieces(built, masks.Answer{Type: "text/plain"}, tt.body, size)
+			if err != nil || got != tt.want {
+				t.Errorf("%q in pieces of %d: %q, %v", tt.body, size, got, err)
+			}
+		}
+	}
+}
+
 // TestStreamChoosesByPath: what a path selects is found in a body whose type
 // says nothing, compressed or not, however small its first piece is.
 func TestStreamChoosesByPath(t *testing.T) {

@@ -10,6 +10,7 @@ import (
 // that may be about it because they leave open what they are about.
 func TestPlanByResource(t *testing.T) {
 	const table, secret, bucket = "arn:aws:dynamodb:us-east-1:1:table/", "arn:aws:secretsmanager:us-east-1:1:secret:", "arn:aws:s3:::"
+	const point = "arn:aws:s3:us-east-1:1:accesspoint"
 	for _, tt := range []struct {
 		rule, call string
 		want       bool
@@ -36,6 +37,20 @@ func TestPlanByResource(t *testing.T) {
 		{"arn:aws:s3:::*/a.csv", bucket + "crm/2027/b.csv", false},
 		{"arn:aws:logs:*:log-group:/app", "arn:aws:logs:us-east-1:1:log-group:/app:log-stream:s", true},
 		{"*", bucket + "crm", true},
+		// Through an access point, of which bucket is not told.
+		{"arn:aws:s3:::crm/*", point + "/ap1/object/2026/a.csv", true},
+		{"arn:aws:s3:::crm", point + "/ap1/object/2026/a.csv", true},
+		{"arn:aws:s3:::crm/2026/*", point + "/ap1/object/2026/a.csv", true},
+		{"arn:aws:s3:::crm/2026/*", point + "/ap1/object/2027/a.csv", false},
+		{"arn:aws:s3:::crm/2026/*", point + "/ap1/object/*", true}, // keys that are not told
+		{"arn:aws:s3:::crm", point + "/ap1", true},
+		{"arn:aws:dynamodb:*:table/people", point + "/ap1/object/table/people", false},
+		{point + "/ap1", point + "/ap1/object/a.csv", true},
+		{point + "/ap2", point + "/ap1/object/a.csv", false},
+		{"arn:aws:s3:::crm/*", "arn:aws:s3-object-lambda:us-east-1:1:accesspoint/ap1", true},
+		{"arn:aws:s3:::crm/*", "arn:aws:s3-outposts:us-east-1:1:outpost/op-1/accesspoint/ap1/object/a.csv", true},
+		{"arn:aws:s3:::crm/*", "arn:aws:s3::1:accesspoint/mfzwi23gnjvgw.mrap/object/a.csv", true},
+		{"arn:aws:s3:::crm/accesspoint/*", bucket + "erp/accesspoint/x", false},
 	} {
 		m := newMasks(t, func(c *masks.Config) {
 			c.Always, c.Sets = []string{}, map[string][]masks.Rule{"set": {{Detect: "email", Resource: tt.rule}}}

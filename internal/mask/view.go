@@ -1,0 +1,106 @@
+package mask
+
+import (
+	"bytes"
+	"html"
+	"unicode/utf8"
+)
+
+// A text may write a character in other ways than by itself: as a reference of
+// HTML (&#64;, &commat;), as an escape of JSON (\u0040), or in UTF-16 or UTF-32,
+// with zeros around. A view is the text as such a reader sees it.
+
+// maxViews is how often a text is read anew: "&amp;#64;" takes two.
+const maxViews = maxNested
+
+// view is a text that is read so, and where each byte of it comes from.
+type view struct {
+	text []byte
+	from []int // by byte of text, and one more for its end
+}
+
+// viewed finds in a text as readers see it what its own bytes don't show. The
+// spans are those of the bytes.
+func (l *leaves) viewed(s []byte) {
+	v, changed := seen(view{text: s})
+	for n := 0; changed && n < maxViews; n++ {
+		have := featuresOf(v.text)
+		l.each(v.text, have, func(from, to int, d *detector) {
+			l.spans = append(l.spans, span{v.from[from], v.from[to], d})
+		})
+		if have&written == 0 {
+			return
+		}
+		v, changed = seen(v)
+	}
+}
+
+// seen reads a view once more, and reports whether anything in it was written
+// in another way than by itself.
+func seen(v view) (view, bool) {
+	at := func(i int) int {
+		if v.from == nil {
+			return i
+		}
+		return v.from[i]
+	}
+	out := view{text: make([]byte, 0, len(v.text)), from: make([]int, 0, len(v.text)+1)}
+	changed := false
+	for i := 0; i < len(v.text); {
+		before := len(out.text)
+		n := 1
+		switch c := v.text[i]; c {
+		case 0:
+		case '&':
+			out.text, n = reference8(out.text, v.text[i:])
+		case '\\':
+			out.text, n = escape8(out.text, v.text[i:])
+		default:
+			out.text = append(out.text, c)
+		}
+		changed = changed || n > 1 || v.text[i] == 0
+		for range len(out.text) - before {
+			out.from = append(out.from, at(i))
+		}
+		i += n
+	}
+	out.from = append(out.from, at(len(v.text)))
+	return out, changed
+}
+
+// longestReference is that of HTML's names that stand for what a detector knows.
+const longestReference = 34
+
+// reference8 appends in UTF-8 what a reference of HTML at the start of s stands
+// for, and returns its length; else its first byte. Numbers need no semicolon.
+func reference8(dst, s []byte) ([]byte, int) {
+	n := 1
+	for n < min(len(s), longestReference) && (alnum[s[n]] || n == 1 && s[n] == '#') {
+		n++
+	}
+	if n < len(s) && s[n] == ';' {
+		n++
+	} else if n < 3 || s[1] != '#' {
+		return append(dst, s[0]), 1
+	}
+	read := html.UnescapeString(string(s[:n]))
+	if read == string(s[:n]) {
+		return append(dst, s[0]), 1
+	}
+	if r, size := utf8.DecodeRuneInString(read); s[1] == '#' && size < len(read) && s[n-1] != ';' {
+		// A number's letters may be the text behind it.
+		return utf8.AppendRune(dst, r), n - (len(read) - size)
+	}
+	return append(dst, read...), n
+}
+
+// escape8 appends in UTF-8 what an escape \uXXXX at the start of s stands for,
+// and returns its length; else its first byte.
+func escape8(dst, s []byte) ([]byte, int) {
+	if bytes.HasPrefix(s, []byte(`\u`)) {
+		if out, n := escape(dst, s); n > 0 {
+			return out, n
+		}
+	}
+	return append(dst, s[0]), 1
+}
