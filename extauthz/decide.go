@@ -19,18 +19,21 @@ func (c *call) decide(context.Context) error {
 		return c.vends()
 	}
 	c.decision = c.verdict(c.aws)
-	if !c.allowed() && !c.observed() {
-		return &refuse.PolicyDenied{Denied: c.decision.Denied, Advice: c.decision.Advice, Faulty: len(c.decision.Errors) > 0}
+	if c.allowed() || c.observed() || c.decision.Need != nil { // approve asks for what is needed
+		return nil
 	}
-	return nil
+	return c.denied()
 }
 
 // verdict is what policy says of a call.
-func (c *call) verdict(of awsapi.Call) policies.Decision {
-	return c.cfg.Decide(policies.Facts{
+func (c *call) verdict(of awsapi.Call) policies.Decision { return c.cfg.Decide(c.facts(of)) }
+
+// facts are what policy decides by; nobody has approved anything.
+func (c *call) facts(of awsapi.Call) policies.Facts {
+	return policies.Facts{
 		Principal: c.session.Principal, Role: c.session.Role, SessionID: c.session.ID, Issued: c.session.Issued,
 		Bindings: c.session.Sources, Now: c.now, Source: c.r.Peer, Presigned: c.signature.Expires, Call: of,
-	})
+	}
 }
 
 // allowed is what policy said.
@@ -64,6 +67,9 @@ func (c *call) narrow(ctx context.Context) error {
 		n.Wider = statements(c.aws.Actions, mint.Container)
 	case mint.Container:
 		n.Wider = statements(c.aws.Actions, mint.Service)
+	}
+	if c.ticket.ID != "" { // what was approved, for this call alone
+		n.Once, n.Wider = c.id, nil
 	}
 	var err error
 	c.minted, err = c.cfg.Confirm(ctx, n)

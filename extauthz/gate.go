@@ -15,11 +15,14 @@
 //     For a role in observe mode a denial is recorded as would_deny and the
 //     call goes on; never one that can widen its caller's rights, and never
 //     after a fault.
-//  4. conceal: which masks the answer will be under; what the request may not
+//  4. approve: what policy allows only with people's approval is held and asked
+//     for, and decided again with it.
+//  5. conceal: which masks the answer will be under; what the request may not
 //     hold is refused, and tokens become the values that they stand for.
-//  5. narrow: STS gives a credential that reaches just what was allowed, or
+//  6. narrow: STS gives a credential that reaches just what was allowed, or
 //     one that was given before is still good.
-//  6. record: call.begin is durable. Only then the grant leaves, which the
+//  7. spend: an approval is used up, once.
+//  8. record: call.begin is durable. Only then the grant leaves, which the
 //     door out redeems.
 //
 // Every refusal is recorded before it is answered: one decision.deny each when
@@ -36,6 +39,7 @@ import (
 	"net/netip"
 	"time"
 
+	"github.com/credence-gateway/credence/internal/approval"
 	"github.com/credence-gateway/credence/internal/audit"
 	"github.com/credence-gateway/credence/internal/awsapi"
 	"github.com/credence-gateway/credence/internal/envoymsg"
@@ -84,6 +88,12 @@ type Config struct {
 	Tokens *masks.TokenMaker
 	// Recorder keeps what calls say. nil: nothing but the log's leaves is kept.
 	Recorder *recorder.Recorder
+	// Approvals keeps the tickets of calls that need approval. nil: such calls
+	// are denied.
+	Approvals *approval.Book
+	// Hold is how long a call waits for its approval. Default 20 s; Envoy must
+	// wait longer.
+	Hold time.Duration
 	// Fault is told of what an operator must look at: failures of the gateway,
 	// of the log and of STS. Default: nobody.
 	Fault func(error)
@@ -130,6 +140,7 @@ func (c *Config) fill() error {
 	orDefault(&c.SessionCalls, 64)
 	orDefault(&c.PrincipalDenials, 50)
 	orDefault(&c.Signatures, 1<<18)
+	orDefault(&c.Hold, 20*time.Second)
 	orDefault(&c.Flush, 10*time.Second)
 	if c.Now == nil {
 		c.Now = time.Now
@@ -183,8 +194,10 @@ var steps = [...]func(*call, context.Context) error{
 	(*call).identify,
 	(*call).understand,
 	(*call).decide,
+	(*call).approve,
 	(*call).conceal,
 	(*call).narrow,
+	(*call).spend,
 	(*call).record,
 }
 
@@ -227,9 +240,10 @@ type call struct {
 	origin      string            // the agent's name for the gateway, when the answer needs it
 	chunks      sigv4.ChunkConfig // how the body is framed, when payload is a form of aws-chunked
 	decision    policies.Decision
-	masks       string // masks.Plan of the answer
-	watch       string // masks.Watch of the request
-	found       string // how often each of those found something
+	ticket      approval.Ticket // the approval that the call is made by; zero when it needs none
+	masks       string          // masks.Plan of the answer
+	watch       string          // masks.Watch of the request
+	found       string          // how often each of those found something
 	minted      mint.Minted
 	sealed      string
 	destination envoymsg.Destination

@@ -22,6 +22,9 @@ import (
 func (c *call) record(ctx context.Context) error {
 	e := c.event(audit.CallBegin)
 	class := c.class()
+	if c.ticket.ID != "" {
+		e.Detail = map[string]string{"ticket": c.ticket.ID}
+	}
 	e.Upstream = &audit.Upstream{
 		Role: c.minted.RoleARN, SourceIdentity: mint.SourceIdentity(c.session.ID), Level: string(c.minted.Level),
 		Widened: c.minted.Widened, Host: c.upstream.Authority, Class: string(class),

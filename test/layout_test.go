@@ -23,8 +23,8 @@ var levels = map[string]int{
 	"internal/sigv4": 1, "internal/awsapi": 1, "internal/envoymsg": 1, "internal/session": 1, "internal/audit": 1, "internal/bodies": 1, "internal/mask": 1,
 	"policies": 2, "internal/login": 2, "internal/devissuer": 2, "internal/mint": 2, "internal/grant": 2, "internal/replay": 2, "internal/masks": 2,
 	"internal/ca": 1, "internal/state": 1,
-	"internal/rewrite": 2,
-	"internal/refuse":  3, "internal/console": 3, "internal/recorder": 3,
+	"internal/rewrite": 2, "internal/approval": 2,
+	"internal/refuse": 3, "internal/console": 3, "internal/recorder": 3,
 	"extauthz": 4, "extproc": 4, "xds": 4, "envoy": 4,
 	"cmd/credence": 5, "test": 5,
 }

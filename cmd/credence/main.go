@@ -76,7 +76,7 @@ Exit codes: 0 done, 1 failed, 2 used wrongly; "run" exits with its command's.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usageError{fmt.Errorf("%w: see `%s --help`", err, c.CommandPath())}
 	})
-	root.AddCommand(newInit(), newUp(), newServe(), newRun(), newEnv(), newCA(), newAudit(), newReplay(), newSessions(), newMask(), newPolicy(), newEnvoy(), newVersion())
+	root.AddCommand(newInit(), newUp(), newServe(), newRun(), newEnv(), newCA(), newAudit(), newReplay(), newSessions(), newApprovals(), newMask(), newPolicy(), newEnvoy(), newVersion())
 	strict(root)
 	return root
 }

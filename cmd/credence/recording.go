@@ -85,6 +85,7 @@ func (u *unit) openConsole() (err error) {
 		_, err := u.append(ctx, signed(e))
 		return err
 	}}
+	c.Approvals, c.Voter = u.approvals, voter
 	if u.bodies != nil {
 		c.Erase = u.bodies.Erase
 	}

@@ -172,7 +172,7 @@ func serveHTTP(ctx context.Context, h http.Handler, path string) error {
 
 // serveOn serves until ctx ends, then drains.
 func serveOn(ctx context.Context, h http.Handler, l net.Listener) error {
-	s := &http.Server{Handler: h, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 128 << 10}
+	s := &http.Server{Handler: h, ReadTimeout: 30 * time.Second, WriteTimeout: 30 * time.Second, MaxHeaderBytes: 128 << 10, ConnContext: withPeer}
 	stopped := make(chan struct{})
 	go func() {
 		defer close(stopped)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/credence-gateway/credence/extauthz"
 	"github.com/credence-gateway/credence/extproc"
+	"github.com/credence-gateway/credence/internal/approval"
 	"github.com/credence-gateway/credence/internal/audit"
 	"github.com/credence-gateway/credence/internal/awsapi"
 	"github.com/credence-gateway/credence/internal/bodies"
@@ -52,6 +53,7 @@ type unit struct {
 	recorder  *recorder.Recorder // nil: what calls say is not recorded
 	keeper    *session.Keeper
 	ended     *endings
+	approvals *approval.Book
 	mint      *mint.Mint
 	grants    *grant.Grants
 	keys      *sigv4.KeyCache
@@ -76,7 +78,7 @@ func newUnit(cfg *config.Config, log zerolog.Logger, sockets string, dev bool) (
 		}
 	}
 	steps := []func() error{
-		u.openLog, u.openBodies, u.openConsole, u.openCatalog, u.openSessions, u.openMasks, u.openPolicies, u.openMint, u.openGate, u.openProc, u.openLogin,
+		u.openLog, u.openBodies, u.openCatalog, u.openSessions, u.openApprovals, u.openConsole, u.openMasks, u.openPolicies, u.openMint, u.openGate, u.openProc, u.openLogin,
 		func() error { return u.openXDS(sockets) },
 		u.recordConfig,
 	}
@@ -213,7 +215,7 @@ func (u *unit) openGate() error {
 	u.gate, err = extauthz.New(extauthz.Config{
 		Open: u.keeper.Open, Catalog: u.catalog, Role: u.role, Upstream: u.directory.Upstream, Decide: u.engine.Decide,
 		Confirm: u.mint.Confirm, Append: u.append, Give: u.grants.Give, Keys: u.keys,
-		PublicURL: u.cfg.PublicURL, Hosts: hosts(u.cfg), Masks: u.masks, Tokens: u.tokens, Recorder: u.recorder,
+		PublicURL: u.cfg.PublicURL, Hosts: hosts(u.cfg), Masks: u.masks, Tokens: u.tokens, Recorder: u.recorder, Approvals: u.approvals, Hold: xds.DefaultHold,
 		Fault: func(err error) { u.zlog.Error().Err(err).Msg("a call was refused by a fault") },
 	})
 	if err != nil {

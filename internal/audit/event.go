@@ -15,6 +15,9 @@ const (
 	SessionOpen    Type = "session.open"
 	SessionDeny    Type = "session.deny"
 	SessionRevoke  Type = "session.revoke" // a person ended a session
+	TicketOpened   Type = "ticket.opened"  // a call asks for approval
+	TicketDecided  Type = "ticket.decided" // somebody approved or denied one
+	TicketSpent    Type = "ticket.spent"   // the approved call is made; call.begin follows
 	PolicyLoad     Type = "policy.load"
 	ConfigLoad     Type = "config.load"
 	LogOpen        Type = "log.open"

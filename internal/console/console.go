@@ -14,6 +14,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/credence-gateway/credence/internal/approval"
 	"github.com/credence-gateway/credence/internal/audit"
 	"github.com/credence-gateway/credence/internal/bodies"
 	"github.com/credence-gateway/credence/internal/replay"
@@ -36,6 +37,10 @@ type Config struct {
 	// Kill ends a session, which was recorded, and returns how many of its calls
 	// it cut.
 	Kill func(ctx context.Context, session, reason string) (int, error)
+	// Approvals are the gateway's tickets. nil where it does not run.
+	Approvals *approval.Book
+	// Voter says who asks. nil: nobody can approve.
+	Voter func(*http.Request) (approval.Voter, error)
 	// Shipping says how the shipping of recordings goes. nil when none are.
 	Shipping func() Shipping
 	// Now is the clock. Default time.Now.
@@ -64,15 +69,19 @@ func New(c Config) (http.Handler, error) {
 	a := &api{c}
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]func(*http.Request) (any, error){
-		"GET /v1/sessions":             a.sessions,
-		"GET /v1/sessions/{id}":        a.timeline,
-		"POST /v1/sessions/{id}/shred": a.shred,
-		"POST /v1/sessions/{id}/kill":  a.kill,
-		"GET /v1/calls":                a.calls,
-		"GET /v1/calls/{id}":           a.call,
-		"GET /v1/calls/{id}/{message}": a.body,
-		"POST /v1/views":               a.view,
-		"GET /v1/shipping":             a.shipping,
+		"GET /v1/sessions":                a.sessions,
+		"GET /v1/sessions/{id}":           a.timeline,
+		"POST /v1/sessions/{id}/shred":    a.shred,
+		"POST /v1/sessions/{id}/kill":     a.kill,
+		"GET /v1/approvals":               a.tickets,
+		"GET /v1/approvals/{id}":          a.ticket,
+		"POST /v1/approvals/{id}/approve": a.approve,
+		"POST /v1/approvals/{id}/deny":    a.deny,
+		"GET /v1/calls":                   a.calls,
+		"GET /v1/calls/{id}":              a.call,
+		"GET /v1/calls/{id}/{message}":    a.body,
+		"POST /v1/views":                  a.view,
+		"GET /v1/shipping":                a.shipping,
 	} {
 		mux.Handle(pattern, answer(h))
 	}

@@ -110,7 +110,31 @@ type PolicyDenied struct {
 // Error names what was denied.
 func (e *PolicyDenied) Error() string { return "policy denies " + e.Denied }
 
+// NotApproved is the error of a call that nobody has approved yet.
+type NotApproved struct {
+	Denied string // as PolicyDenied's
+	Ticket string // its id
+	State  string // "pending", "denied", "spent", "expired"
+}
+
+// Error names the ticket.
+func (e *NotApproved) Error() string { return "ticket " + e.Ticket + " is " + e.State }
+
+func (e *NotApproved) answer() Answer {
+	a := Answer{Rule: "approval", Status: 403, Code: accessDenied}
+	if e.State == "pending" {
+		a.Message = "Approval is needed for " + e.Denied + ". Ask for approval of ticket " + e.Ticket + ", then repeat the same call."
+	} else {
+		a.Message = "Approval is needed for " + e.Denied + ", and ticket " + e.Ticket + " is " + e.State + ". Repeating the call asks anew."
+	}
+	return a
+}
+
 func ofPolicy(err error) (Answer, bool) {
+	var n *NotApproved
+	if errors.As(err, &n) {
+		return n.answer(), true
+	}
 	var e *PolicyDenied
 	if !errors.As(err, &e) {
 		return Answer{}, false

@@ -29,6 +29,8 @@ func TestTable(t *testing.T) {
 		&refuse.PolicyDenied{Denied: "s3:GetObject on arn:aws:s3:::b/k"},
 		&refuse.PolicyDenied{Denied: "s3:GetObject on arn:aws:s3:::b/k", Advice: "Ask the sre group."},
 		&refuse.PolicyDenied{Denied: "s3:GetObject on arn:aws:s3:::b/k", Faulty: true},
+		&refuse.NotApproved{Denied: "s3:GetObject on arn:aws:s3:::b/k", Ticket: "01KBX", State: "pending"},
+		&refuse.NotApproved{Denied: "s3:GetObject on arn:aws:s3:::b/k", Ticket: "01KBX", State: "denied"},
 		&awsapi.Refusal{Rule: "unknown-operation", Detail: "s3 has no operation that GET /?x calls"},
 		&mint.Error{Kind: mint.ErrRefused, Code: "AccessDenied", Role: "reader"},
 		&mint.Error{Kind: mint.ErrThrottled, Role: "reader", RetryAfter: 7 * time.Second},

@@ -1,5 +1,6 @@
 // Package state keeps what a gateway must remember beside its log: which
-// sessions were ended by a person.
+// sessions were ended by a person, and the tickets of calls that ask for
+// approval.
 //
 // It is one SQLite file. A write is on disk when it returns (WAL, synchronous
 // FULL). The schema has a version, PRAGMA user_version: a newer gateway brings a
@@ -33,6 +34,16 @@ var migrations = []string{
 		at      INTEGER NOT NULL, -- Unix seconds
 		reason  TEXT NOT NULL
 	) STRICT`,
+	`CREATE TABLE tickets (
+		id      TEXT PRIMARY KEY,
+		session TEXT NOT NULL,
+		binding TEXT NOT NULL,
+		state   TEXT NOT NULL,
+		expires INTEGER NOT NULL, -- Unix seconds
+		version INTEGER NOT NULL,
+		data    BLOB NOT NULL
+	) STRICT;
+	CREATE INDEX tickets_of ON tickets (session, binding)`,
 }
 
 // Open opens a state file; it is made (0600) when it is not there.
