@@ -96,8 +96,18 @@ func (r recorded) verify(t *testing.T) *audit.Report {
 	return report
 }
 
-// unanchored is what every report of these logs says.
+// unanchored is what every report of these logs says that are whole.
 const unanchored = 1
+
+// found counts what else a report says.
+func found(r *audit.Report) (n int) {
+	for _, f := range r.Findings {
+		if !strings.Contains(f.What, "unanchored") {
+			n++
+		}
+	}
+	return n
+}
 
 func TestErasedSessionVerifies(t *testing.T) {
 	erase := func(tell bool) func(*audit.Log, string) {
@@ -173,7 +183,7 @@ func TestEveryEditOfABodyIsFound(t *testing.T) {
 		if err := os.WriteFile(r.pack, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if rep := r.verify(t); len(rep.Findings) == unanchored {
+		if rep := r.verify(t); found(rep) == 0 {
 			t.Fatalf("%s: not found", name)
 		}
 	}
@@ -201,7 +211,7 @@ func TestEveryEditOfAKeyIsFound(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return len(report.Findings) - unanchored
+		return found(report)
 	}
 	if n := findings(r.identity); n != 0 {
 		t.Fatalf("unchanged: %d findings", n)
