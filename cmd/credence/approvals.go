@@ -22,7 +22,7 @@ import (
 
 // openApprovals makes the book of tickets, in the state file.
 func (u *unit) openApprovals() error {
-	u.approvals = approval.New(approval.Config{Store: u.ended.store, Record: func(ctx context.Context, e *audit.Event) error {
+	u.approvals = approval.New(approval.Config{Issuer: local, Store: u.ended.store, Record: func(ctx context.Context, e *audit.Event) error {
 		_, err := u.append(ctx, e)
 		return err
 	}})

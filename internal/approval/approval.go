@@ -62,7 +62,7 @@ var (
 	ErrOwn      = errors.New("approval: an agent and those it acts for don't approve its own calls")
 	ErrNotAsked = errors.New("approval: the ticket asks for none of your groups")
 	ErrVoted    = errors.New("approval: you have approved this ticket already")
-	ErrNobody   = errors.New("approval: policy names no group that could approve")
+	ErrNobody   = errors.New("approval: policy names no group, or one whose users can't approve here")
 	ErrSpend    = errors.New("approval: the ticket is not approved, or was spent")
 	ErrRaced    = errors.New("approval: the ticket was changed at the same time: try again")
 )
@@ -132,6 +132,8 @@ type Config struct {
 	Store Store
 	// Record makes an event durable.
 	Record func(context.Context, *audit.Event) error
+	// Issuer is whose groups can approve, "local"; "" means everybody's.
+	Issuer string
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
@@ -157,7 +159,8 @@ func New(c Config) *Book {
 // Open returns the ticket of a call that is pending or approved, or opens one of
 // what t says of the call.
 func (b *Book) Open(ctx context.Context, t Ticket) (Ticket, error) {
-	if len(t.Quorums) == 0 {
+	foreign := func(q Quorum) bool { return b.cfg.Issuer != "" && !strings.HasPrefix(q.Group, b.cfg.Issuer+"|") }
+	if len(t.Quorums) == 0 || slices.ContainsFunc(t.Quorums, foreign) {
 		return Ticket{}, ErrNobody
 	}
 	b.mu.Lock()

@@ -42,7 +42,7 @@ func (d *desk) another() *approval.Book {
 		d.Fatal(err)
 	}
 	d.Cleanup(func() { _ = s.Close() })
-	return approval.New(approval.Config{Store: s, Now: func() time.Time { return time.Unix(d.now.Load(), 0) }, Record: func(_ context.Context, e *audit.Event) error {
+	return approval.New(approval.Config{Issuer: "local", Store: s, Now: func() time.Time { return time.Unix(d.now.Load(), 0) }, Record: func(_ context.Context, e *audit.Event) error {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		if d.fails == nil {
@@ -179,8 +179,10 @@ func TestUnrecorded(t *testing.T) {
 
 func TestBounds(t *testing.T) {
 	d := open(t)
-	if _, err := d.Open(t.Context(), approval.Ticket{Session: "s", Binding: "b"}); !errors.Is(err, approval.ErrNobody) {
-		t.Error(err)
+	for name, quorums := range map[string][]approval.Quorum{"none": nil, "another issuer's": {{Group: "corp|sre", Count: 1}}, "among others": {legal, {Group: "localhost|sre", Count: 1}}} {
+		if _, err := d.Open(t.Context(), approval.Ticket{Session: "s", Binding: "b", Quorums: quorums}); !errors.Is(err, approval.ErrNobody) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 	ticket := d.ticket(legal)
 	ctx, cancel := context.WithCancel(t.Context())
