@@ -89,10 +89,11 @@ func (a *Answer) plain(m *mask.Mask, start []byte) (mask.Stream, error) {
 	return m.Stream(formatOf(media, start), mask.Options{DynamoDB: strings.HasPrefix(a.Service, "dynamodb")})
 }
 
-// untold reports whether the media type says nothing of the form.
+// untold reports whether there is a media type and it leaves open whether the
+// body is JSON or text. Without one it must be what it begins like.
 func (a *Answer) untold() bool {
 	media, _, err := mime.ParseMediaType(a.Type)
-	return err != nil || formatOf(media, nil) == mask.Plain
+	return err == nil && formatOf(media, nil) == mask.Plain
 }
 
 // beginning holds the start of a body back until it tells its form, however
@@ -209,8 +210,8 @@ func formatOf(media string, start []byte) mask.Format {
 	}
 	start = blank(start)
 	switch {
-	case len(start) > 0 && (start[0] == '{' || start[0] == '[') && (bytes.IndexByte(start, 0) >= 0 || mask.BeginsLines(start)):
-		return mask.Lines // with a zero it is refused: UTF-16
+	case len(start) > 0 && (start[0] == '{' || start[0] == '[') && (media == "" || bytes.IndexByte(start, 0) >= 0 || mask.BeginsLines(start)):
+		return mask.Lines // which refuses what is not: UTF-16 has zeros
 	case bytes.HasPrefix(start, []byte("<?xml")):
 		return mask.XML
 	}
