@@ -164,7 +164,9 @@ func (u *unit) strangers() (size, counted int64) {
 		check(u, json.Unmarshal(data, &l))
 		if l.Type == string(audit.RefusedSummary) || l.Type == string(audit.SessionDeny) {
 			size += 2*int64(len(data)) + 10
-			counted += l.Count
+			if l.Session.SessionID == "" { // a proven session's denials are counted too, above its rate
+				counted += l.Count
+			}
 		}
 	}
 	return size, counted
