@@ -1,13 +1,9 @@
 package mask
 
 import (
-	"bytes"
-	"encoding/base64"
 	"encoding/binary"
 	"hash/crc32"
-	"slices"
 	"strings"
-	"unicode/utf8"
 )
 
 // eventStream masks AWS event streams, message by message
@@ -29,12 +25,6 @@ type event struct {
 	payload []byte
 	format  Format
 	texts   []piece // of JSON payloads
-}
-
-// piece is a text of an event: where it stands and what it says.
-type piece struct {
-	path string
-	text []byte
 }
 
 const (
@@ -126,202 +116,6 @@ func (e *eventStream) message(dst, headers, payload []byte) ([]byte, error) {
 	e.held = append(e.held, ev)
 	e.size += len(ev.headers) + len(ev.payload)
 	return e.release(dst, false)
-}
-
-// joint is a text that events tell in parts.
-type joint struct {
-	path  string
-	text  []byte
-	ends  []int // where each held event's part ends in it
-	spans []span
-	safe  int // what comes before can't be part of something that goes on
-}
-
-// join puts the parts together.
-func (e *eventStream) join(end bool) []*joint {
-	var list []*joint
-	for i := range e.held {
-		for _, t := range e.held[i].texts {
-			if !growing(t.path) {
-				continue
-			}
-			at := slices.IndexFunc(list, func(j *joint) bool { return j.path == t.path })
-			if at < 0 {
-				at = len(list)
-				list = append(list, &joint{path: t.path, ends: make([]int, len(e.held))})
-			}
-			list[at].text = append(list[at].text, t.text...)
-			list[at].ends[i] = len(list[at].text)
-		}
-	}
-	for _, j := range list {
-		for i := range j.ends { // an event without this text
-			if i > 0 && j.ends[i] == 0 {
-				j.ends[i] = j.ends[i-1]
-			}
-		}
-		j.spans = slices.Clone(e.find(j.text))
-		if j.safe = len(j.text); !end {
-			j.safe = j.until()
-		}
-	}
-	return list
-}
-
-// until is where the part of a text begins that may go on.
-func (j *joint) until() int {
-	at := max(tail(j.text), len(j.text)-window)
-	for _, s := range j.spans {
-		if s.to == len(j.text) || s.to > at {
-			at = min(at, s.from)
-		}
-	}
-	return at
-}
-
-// strong are characters behind which no secret goes on, but a private key.
-var strong = classOf("\t\r\n,;!?\"'[]{}<>|")
-
-// grouped are the characters of numbers that are written in groups.
-var grouped = classOf("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789+-()./:")
-
-// tail is where the last word of a text begins, with the groups of a number
-// before it.
-func tail(s []byte) int {
-	i := wordStart(s)
-	for i > 0 && s[i-1] == ' ' && len(s)-i < 128 {
-		before := wordStart(s[:i-1])
-		if run(s[before:i-1], &grouped) < i-1-before {
-			break
-		}
-		i = before
-	}
-	return i
-}
-
-// wordStart is where the last word begins. Characters of scripts that do without
-// spaces are words of their own.
-func wordStart(s []byte) int {
-	i := len(s)
-	for i > 0 && s[i-1] != ' ' && !strong[s[i-1]] {
-		r, n := utf8.DecodeLastRune(s[:i])
-		if r >= 0x2e80 || r >= 0x2000 && r < 0x2070 {
-			break
-		}
-		i -= n
-	}
-	return i
-}
-
-// release writes the events that nothing later can change, with what detectors
-// find across events masked. end says that no more come.
-func (e *eventStream) release(dst []byte, end bool) ([]byte, error) {
-	joints := e.join(end)
-	n := 0
-	for n < len(e.held) && !slices.ContainsFunc(joints, func(j *joint) bool { return j.ends[n] > j.safe }) {
-		n++
-	}
-	if n == 0 && e.size > maxEvents/2 {
-		n = len(e.held) / 2 // what is found in so much is all that can be
-	}
-	for n > 0 && slices.ContainsFunc(joints, func(j *joint) bool { return j.cut(n) }) {
-		n--
-	}
-	if n == 0 && e.size > maxEvents {
-		return dst, ErrBound
-	}
-	for _, j := range joints {
-		if err := e.hide(j, n); err != nil {
-			return dst, err
-		}
-	}
-	for i := range e.held[:n] {
-		dst = appendMessage(dst, e.held[i].headers, e.held[i].payload)
-		e.size -= len(e.held[i].headers) + len(e.held[i].payload)
-	}
-	e.held = slices.Delete(e.held, 0, n)
-	return dst, nil
-}
-
-// cut reports whether something that was found goes over the end of the first n
-// events.
-func (j *joint) cut(n int) bool {
-	at := j.ends[n-1]
-	return slices.ContainsFunc(j.spans, func(s span) bool { return s.from < at && s.to > at })
-}
-
-// hide takes out of the first n events what was found in them.
-func (e *eventStream) hide(j *joint, n int) error {
-	var spans []span
-	for _, s := range j.spans {
-		if n == 0 || s.to > j.ends[n-1] {
-			break
-		}
-		e.count(s.d.name)
-		if s.d.action == Block {
-			return ErrBlocked
-		}
-		spans = append(spans, s)
-	}
-	if len(spans) == 0 {
-		return nil
-	}
-	return e.spread(j.path, spans, n)
-}
-
-// growing holds for texts that events tell in parts.
-func growing(path string) bool {
-	name := strings.ToLower(path[strings.LastIndexByte(path, '.')+1:])
-	for _, n := range [...]string{"text", "bytes", "partial_json", "input", "content", "completion", "outputtext", "generation", "delta", "reasoning", "thinking", "payload", "message"} {
-		if name == n {
-			return true
-		}
-	}
-	return false
-}
-
-// spread takes spans of a joined text out of the events' parts: the marker
-// stands where a span begins.
-func (e *eventStream) spread(path string, spans []span, n int) error {
-	base := 0
-	for i := range e.held[:n] {
-		ev := &e.held[i]
-		told := 0
-		edit := func(p string, text []byte) ([]byte, bool) {
-			if p != path {
-				return text, false
-			}
-			out, changed := without(text, base+told, spans)
-			told += len(text)
-			return out, changed
-		}
-		out, err := edited(ev.payload, edit)
-		if err != nil {
-			return err
-		}
-		ev.payload = out
-		base += told
-	}
-	return nil
-}
-
-// without is a part of a joined text, which begins at base there, without the
-// spans.
-func without(text []byte, base int, spans []span) ([]byte, bool) {
-	var out []byte
-	at, changed := 0, false
-	for _, s := range spans {
-		from, to := max(s.from-base, 0), min(s.to-base, len(text))
-		if from >= len(text) || to <= 0 {
-			continue
-		}
-		out = append(out, text[at:from]...)
-		if s.from >= base {
-			out = append(out, marker...)
-		}
-		at, changed = to, true
-	}
-	return append(out, text[at:]...), changed
 }
 
 // formatOf is the format of a payload's content type.
@@ -430,46 +224,4 @@ func appendMessage(dst, headers, payload []byte) []byte {
 	dst = binary.BigEndian.AppendUint32(dst, crc32.ChecksumIEEE(dst[begin:]))
 	dst = append(append(dst, headers...), payload...)
 	return binary.BigEndian.AppendUint32(dst, crc32.ChecksumIEEE(dst[begin:]))
-}
-
-// texts lists the texts of a JSON payload, also of JSON in base64 in it.
-func texts(payload []byte) ([]piece, error) {
-	var list []piece
-	_, err := edited(payload, func(path string, text []byte) ([]byte, bool) {
-		list = append(list, piece{path, bytes.Clone(text)})
-		return text, false
-	})
-	return list, err
-}
-
-// edited calls edit for every text of a JSON payload and returns the payload
-// with what it changed.
-func edited(payload []byte, edit func(path string, text []byte) ([]byte, bool)) ([]byte, error) {
-	if len(payload) == 0 {
-		return payload, nil
-	}
-	return editedAt("", payload, edit, 0)
-}
-
-// inBytes holds for members of bytes. Words of a text may look like base64, as
-// the first of a JSON web token does, and are words all the same.
-func inBytes(path string) bool {
-	return strings.EqualFold(path[strings.LastIndexByte(path, '.')+1:], "bytes")
-}
-
-func editedAt(prefix string, payload []byte, edit func(string, []byte) ([]byte, bool), depth int) ([]byte, error) {
-	j := newJSON(&Mask{root: &node{}, anywhere: &node{}}, Options{}, Counts{})
-	j.edit = func(path string, text []byte) ([]byte, bool) {
-		if inner := decode64(text); depth < maxNested && inner != nil && nested(inner) && inBytes(path) {
-			if out, err := editedAt(prefix+path+".", inner, edit, depth+1); err == nil {
-				return base64.StdEncoding.AppendEncode(nil, out), !bytes.Equal(out, inner)
-			}
-		}
-		return edit(prefix+path, text)
-	}
-	out, err := j.Append(make([]byte, 0, len(payload)), payload)
-	if err == nil {
-		out, err = j.Finish(out)
-	}
-	return out, err
 }
