@@ -25,14 +25,8 @@ type Config struct {
 	Path  string // the Envoy program, as Find returns it
 	XDS   string // Unix socket of credence's xDS server
 	Admin string // Unix socket that Envoy opens for its admin interface
-	Node  string // node id; default "credence"
 	// Concurrency is the number of worker threads. Default one per core.
 	Concurrency int
-	// MaxHeap is the memory in bytes above which Envoy refuses requests.
-	// Default 1 GiB.
-	MaxHeap uint64
-	// MaxConnections bounds the connections of agents. Default 4096.
-	MaxConnections uint64
 	// Drain is the longest time that calls in flight may take to finish once
 	// Run's context ends. Default 10 s.
 	Drain time.Duration
@@ -46,9 +40,6 @@ type Config struct {
 }
 
 func (c Config) fill() Config {
-	orDefault(&c.Node, "credence")
-	orDefault(&c.MaxHeap, 1<<30)
-	orDefault(&c.MaxConnections, 4096)
 	orDefault(&c.Drain, 10*time.Second)
 	orDefault(&c.LogLevel, "warning")
 	if c.Ready == nil {
