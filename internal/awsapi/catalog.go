@@ -16,7 +16,6 @@ var embedded []byte
 // concurrent use: what is decoded late is decoded once.
 type Catalog struct {
 	index     model.Index
-	blocks    []byte
 	services  map[string]*service
 	bySigning map[string][]*service
 	iam       func() (model.IAM, error)
@@ -29,7 +28,7 @@ func Load() (*Catalog, error) {
 	if err != nil {
 		return nil, fmt.Errorf("awsapi: the embedded catalog is damaged: %w", err)
 	}
-	c := &Catalog{index: index, blocks: blocks, services: map[string]*service{}, bySigning: map[string][]*service{}}
+	c := &Catalog{index: index, services: map[string]*service{}, bySigning: map[string][]*service{}}
 	for i := range index.Services {
 		s := &service{head: &index.Services[i], blocks: blocks}
 		c.services[s.head.ID] = s
@@ -89,16 +88,6 @@ func describe(h *model.Head) Service {
 		s.Protocols = append(s.Protocols, Protocol(p))
 	}
 	return s
-}
-
-// SigningNames returns the ids of the services that sign with that SigV4 scope
-// service, by id; none when the catalog holds no such service.
-func (c *Catalog) SigningNames(name string) []string {
-	var out []string
-	for _, s := range c.bySigning[name] {
-		out = append(out, s.head.ID)
-	}
-	return out
 }
 
 // ActionInfo is one IAM action of the catalog's services.

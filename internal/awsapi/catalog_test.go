@@ -150,12 +150,12 @@ func TestParams(t *testing.T) {
 		{"bedrock-runtime", "Converse", awsapi.Param{Name: "additionalModelRequestFields", Type: awsapi.DocumentParam}},
 		{"cloudwatch", "GetMetricData", awsapi.Param{Name: "StartTime", Type: awsapi.TimestampParam, Required: true}},
 	} {
-		params, err := c.Params(awsapi.OperationID{Service: test.service, Operation: test.operation})
-		if err != nil || !slices.Contains(params, test.want) {
-			t.Errorf("%s %s: %+v is not among %+v (%v)", test.service, test.operation, test.want, params, err)
+		op, err := c.Operation(awsapi.OperationID{Service: test.service, Operation: test.operation})
+		if err != nil || !slices.Contains(op.Params, test.want) {
+			t.Errorf("%s %s: %+v is not among %+v (%v)", test.service, test.operation, test.want, op.Params, err)
 		}
 	}
-	if _, err := c.Params(awsapi.OperationID{Service: "s3", Operation: "NoSuch"}); err == nil {
+	if _, err := c.Operation(awsapi.OperationID{Service: "s3", Operation: "NoSuch"}); err == nil {
 		t.Error("parameters of an unknown operation")
 	}
 }

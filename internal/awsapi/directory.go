@@ -3,7 +3,6 @@ package awsapi
 import (
 	"errors"
 	"fmt"
-	"net/netip"
 	"net/url"
 	"regexp"
 	"slices"
@@ -120,9 +119,6 @@ func parseEndpoint(raw string) (Upstream, error) {
 			return Upstream{}, fmt.Errorf("the endpoint %q has no valid port", raw)
 		}
 		up.Port = uint16(n)
-	}
-	if a, err := netip.ParseAddr(up.Host); err == nil {
-		up.Addr = a
 	}
 	return up, nil
 }

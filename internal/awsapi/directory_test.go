@@ -3,12 +3,10 @@ package awsapi_test
 import (
 	"encoding/json"
 	"errors"
-	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/credence-gateway/credence/internal/awsapi"
 )
@@ -30,7 +28,7 @@ func TestUpstream(t *testing.T) {
 		awsapi.Connection{Name: "emu", Account: account, Regions: []string{"us-east-1"}, Endpoint: "http://127.0.0.1:5000", CAFile: "ca.pem"},
 	)
 	emulator := func(cluster string) awsapi.Upstream {
-		return awsapi.Upstream{Cluster: cluster, Authority: "127.0.0.1:5000", Host: "127.0.0.1", Port: 5000, CAFile: "ca.pem", Addr: netip.MustParseAddr("127.0.0.1")}
+		return awsapi.Upstream{Cluster: cluster, Authority: "127.0.0.1:5000", Host: "127.0.0.1", Port: 5000, CAFile: "ca.pem"}
 	}
 	aws := func(cluster, host string) awsapi.Upstream {
 		return awsapi.Upstream{Cluster: cluster, Authority: host, Host: host, Port: 443, TLS: true}
@@ -59,7 +57,7 @@ func TestUpstream(t *testing.T) {
 		if !errors.Is(err, test.err) || scope != test.scope {
 			t.Errorf("%s %s %s: scope %v, error %v", test.connection, test.service, test.region, scope, err)
 		}
-		if diff := cmp.Diff(test.want, up, cmpopts.EquateComparable(netip.Addr{})); diff != "" {
+		if diff := cmp.Diff(test.want, up); diff != "" {
 			t.Errorf("%s %s %s (-want +got):\n%s", test.connection, test.service, test.region, diff)
 		}
 		if found, ok := d.ByCluster(up.Cluster); ok != (err == nil) || ok && found != up {

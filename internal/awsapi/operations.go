@@ -58,8 +58,7 @@ type Operation struct {
 	Presigns         bool // ... presigned URLs alone
 	StreamsInput     bool
 	StreamsOutput    bool
-	EventsInput      bool // the stream is one of events
-	EventsOutput     bool
+	EventsOutput     bool   // the stream is one of events
 	HostPrefix       string // the model's template: "data-", "{AccountId}."
 }
 
@@ -84,15 +83,6 @@ func (c *Catalog) Operation(id OperationID) (Operation, error) {
 		return Operation{}, err
 	}
 	return s.describe(op), nil
-}
-
-// Params lists the input members of an operation by name.
-func (c *Catalog) Params(id OperationID) ([]Param, error) {
-	s, op, err := c.operation(id)
-	if err != nil {
-		return nil, err
-	}
-	return s.params(op), nil
 }
 
 func (c *Catalog) loaded(id string) (*service, error) {
@@ -120,7 +110,7 @@ func (s *service) describe(op *operation) Operation {
 		OperationID: OperationID{Service: s.head.ID, Operation: op.Name},
 		Params:      s.params(op), Body: s.bodyNeed(op), NoAuth: op.NoAuth, HostPrefix: op.HostPrefix,
 		VendsCredentials: op.Vends, Presigns: op.Presigns,
-		StreamsInput: op.StreamsInput, StreamsOutput: op.StreamsOutput, EventsInput: op.EventsInput, EventsOutput: op.EventsOutput,
+		StreamsInput: op.StreamsInput, StreamsOutput: op.StreamsOutput, EventsOutput: op.EventsOutput,
 	}
 	for _, r := range op.Rules {
 		if !slices.Contains(out.Actions, r.Action) {

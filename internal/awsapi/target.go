@@ -19,7 +19,6 @@ type target struct {
 
 type pair struct {
 	key, value string
-	bare       bool // no '=' followed the key
 }
 
 // maxQuery bounds the number of query parameters.
@@ -59,7 +58,7 @@ func (t *target) parseQuery(raw string) error {
 		return refuse("query", "the query holds a raw + or ;, which servers read in more than one way: percent-encode it")
 	}
 	for _, part := range strings.Split(raw, "&") {
-		k, v, has := strings.Cut(part, "=")
+		k, v, _ := strings.Cut(part, "=")
 		key, err := percentDecode(k)
 		if err != nil {
 			return refuse("query", "a query key is not valid percent-encoded UTF-8")
@@ -78,7 +77,7 @@ func (t *target) parseQuery(raw string) error {
 		if len(t.query) == maxQuery {
 			return refuse("query", "the query holds too many parameters")
 		}
-		t.query = append(t.query, pair{key: key, value: value, bare: !has})
+		t.query = append(t.query, pair{key: key, value: value})
 	}
 	return nil
 }

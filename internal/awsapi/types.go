@@ -1,7 +1,5 @@
 package awsapi
 
-import "net/netip"
-
 // Protocol is an AWS wire protocol, named as Smithy and botocore name it.
 type Protocol string
 
@@ -135,8 +133,7 @@ type Upstream struct {
 	Host      string
 	Port      uint16
 	TLS       bool
-	CAFile    string     // PEM file for this connection; "" means the AWS roots
-	Addr      netip.Addr // set when Host is an IP address
+	CAFile    string // PEM file for this connection; "" means the AWS roots
 }
 
 // SigningScope is the scope to sign the upstream request with.
