@@ -26,7 +26,7 @@ func (c *call) conceal(context.Context) error {
 		return nil
 	}
 	about := masks.Call{
-		Service: c.aws.Service, Operation: c.aws.Operation, Protocol: string(c.aws.Protocol), Object: c.object(c.aws.StreamsOutput), Resources: arns(&c.aws),
+		Service: c.aws.Service, Operation: c.aws.Operation, Object: c.object(c.aws.StreamsOutput), Resources: arns(&c.aws),
 	}
 	var err error
 	if c.masks, err = c.cfg.Masks.Plan(about, c.decision.Masks); err != nil {

@@ -53,7 +53,9 @@ func TestEveryActionIsUsable(t *testing.T) {
 	half := strings.LastIndex(b.String()[:b.Len()/2], "\npermit") + 1 // a file may have 4 MiB
 	write(t, dir, "a.cedar", b.String()[:half])
 	write(t, dir, "b.cedar", b.String()[half:])
-	if count, err := policies.Check(dir, catalog()); err != nil || count != len(whole.Actions) {
+	count := 0
+	_, err := policies.New(policies.Config{Dir: dir, Catalog: catalog(), OnLoad: func(_ string, n int, _ error) { count = n }})
+	if err != nil || count != len(whole.Actions) {
 		t.Errorf("%d policies, %.1000v", count, err)
 	}
 }
@@ -73,7 +75,7 @@ func TestTypos(t *testing.T) {
 		t.Run(typo, func(t *testing.T) {
 			dir := t.TempDir()
 			write(t, dir, "p.cedar", tt.policy)
-			_, err := policies.Check(dir, catalog())
+			_, err := policies.New(policies.Config{Dir: dir, Catalog: catalog()})
 			if err == nil || !strings.Contains(err.Error(), "p.cedar:1:1: ") || !strings.Contains(err.Error(), "did you mean "+tt.right) {
 				t.Errorf("got %v, want %s", err, tt.right)
 			}
@@ -187,7 +189,7 @@ func TestTooBroad(t *testing.T) {
 	dir := t.TempDir()
 	text := `forbid (principal, action in [` + levels + `], resource) when { action in [AWS::Action::"s3:Write"] };`
 	write(t, dir, "p.cedar", text)
-	if _, err := policies.Check(dir, catalog()); err == nil || !strings.Contains(err.Error(), "name services or actions in the scope") {
+	if _, err := policies.New(policies.Config{Dir: dir, Catalog: catalog()}); err == nil || !strings.Contains(err.Error(), "name services or actions in the scope") {
 		t.Error(err)
 	}
 }

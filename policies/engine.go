@@ -117,18 +117,3 @@ func Schema(c Catalog) ([]byte, error) {
 	}
 	return text(m.whole()), nil
 }
-
-// Check reads a folder as New would and returns how many policies it holds, or
-// everything that is wrong with it.
-func Check(dir string, c Catalog) (int, error) {
-	m, err := newModel(c)
-	if err != nil {
-		return 0, err
-	}
-	files, _, err := read(dir)
-	if err != nil {
-		return 0, err
-	}
-	rules, err := m.parse(files)
-	return len(rules), err
-}

@@ -87,7 +87,7 @@ func maskTest(c *cobra.Command, file string, f maskFlags) error {
 		return err
 	}
 	f.complete(data)
-	plan, err := m.Plan(masks.Call{Service: service, Operation: operation, Protocol: f.protocol, Object: op.StreamsOutput, Resources: []string{f.resource}}, strings.Split(f.sets, ","))
+	plan, err := m.Plan(masks.Call{Service: service, Operation: operation, Object: op.StreamsOutput, Resources: []string{f.resource}}, strings.Split(f.sets, ","))
 	if err != nil {
 		return err
 	}

@@ -270,8 +270,7 @@ func (u *unit) openLogin() error {
 	}
 	var roles []login.Role
 	for _, r := range u.cfg.Roles {
-		c, _ := u.cfg.Connection(r.Connection)
-		roles = append(roles, login.Role{Name: r.Name, ARN: u.cfg.GatewayARN(r), Account: c.Account})
+		roles = append(roles, login.Role{Name: r.Name, ARN: u.cfg.GatewayARN(r)})
 	}
 	h, err := login.New(login.Config{
 		Issuers: issuers, Roles: roles, TTL: u.cfg.Sessions.TTL.D(), MayOpen: u.mayOpen, Issue: u.keeper.Issue, Encode: awsapi.EncodeError,

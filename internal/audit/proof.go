@@ -121,7 +121,6 @@ type Proven struct {
 	Checkpoint Checkpoint // that the proof leads to
 	Index      int64      // of the leaf, from 0
 	Leaf       []byte     // JCS JSON
-	Key        string     // that signed the checkpoint
 }
 
 // CheckProof checks a proof with nothing but the verifier key, offline.
@@ -134,7 +133,7 @@ func CheckProof(proof []byte, key string) (*Proven, error) {
 	if !ok {
 		return nil, errors.New("audit: the proof has no checkpoint")
 	}
-	p := &Proven{Key: key}
+	p := &Proven{}
 	path, err := p.parse(strings.Split(head, "\n"))
 	if err != nil {
 		return nil, err

@@ -93,13 +93,6 @@ func (s *Store) Erase(ctx context.Context, session string, say func(keys []strin
 	return erase(ctx, s.cfg.Dir, s.cfg.Remote, session, ids, say)
 }
 
-// Forget drops a session's key from memory; it stays on disk, wrapped.
-func (s *Store) Forget(session string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	delete(s.keys, session)
-}
-
 // Sweep deletes the packs whose retention is over, those that were shipped
 // included. say is told their names first, for the log's body.shred: when it
 // fails nothing is deleted.
@@ -107,7 +100,7 @@ func (s *Store) Sweep(ctx context.Context, say func(packs []string) error) error
 	s.shipPacks.Lock()
 	defer s.shipPacks.Unlock()
 	packs, err := s.Packs()
-	over := slices.DeleteFunc(packs, func(name string) bool { return s.cfg.Now().Before(expiry(name, s.cfg.PackAge)) })
+	over := slices.DeleteFunc(packs, func(name string) bool { return s.cfg.Now().Before(expiry(name, packAge)) })
 	if err != nil || len(over) == 0 {
 		return err
 	}

@@ -147,7 +147,7 @@ func (s *Store) place(r *Recording, days int) error {
 }
 
 // due reports whether a pack takes no more recordings. s.mu is held.
-func (s *Store) due(p *pack) bool { return p.full || s.cfg.Now().Sub(p.began) >= s.cfg.PackAge }
+func (s *Store) due(p *pack) bool { return p.full || s.cfg.Now().Sub(p.began) >= packAge }
 
 // retire takes a pack out of use; whoever finishes its last recording closes
 // it. s.mu is held.

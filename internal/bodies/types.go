@@ -49,8 +49,6 @@ type Config struct {
 	Remote Remote
 	// PackSize is the size at which a new pack begins, in bytes. Default 64 MiB.
 	PackSize int64
-	// PackAge is the age at which a new pack begins. Default 10 min.
-	PackAge time.Duration
 	// Stall is how long a write may take before the store is poisoned.
 	// Default 2 s.
 	Stall time.Duration
@@ -66,7 +64,6 @@ func (c *Config) fill() error {
 		return ErrConfig
 	}
 	orDefault(&c.PackSize, 64<<20)
-	orDefault(&c.PackAge, 10*time.Minute)
 	orDefault(&c.Stall, 2*time.Second)
 	orDefault(&c.Sessions, 4096)
 	if c.Now == nil {
@@ -74,6 +71,9 @@ func (c *Config) fill() error {
 	}
 	return nil
 }
+
+// packAge is the age at which a new pack begins.
+const packAge = 10 * time.Minute
 
 func orDefault[T int | int64 | time.Duration](v *T, value T) {
 	if *v <= 0 {

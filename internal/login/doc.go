@@ -56,9 +56,8 @@ const PeerHeader = "x-credence-peer"
 
 // Role is a role that sessions may be opened for.
 type Role struct {
-	Name    string
-	ARN     string // the gateway's own: arn:aws:iam::<account>:role/credence/<name>
-	Account string // 12 digits
+	Name string
+	ARN  string // the gateway's own: arn:aws:iam::<account>:role/credence/<name>
 }
 
 // Permit is what policy says to a login. The zero value is deny.

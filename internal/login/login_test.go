@@ -46,7 +46,7 @@ type gateway struct {
 func settings(i *idp) login.Config {
 	return login.Config{
 		Issuers: []login.Issuer{{Alias: "corp", URL: i.URL, Audiences: []string{"credence", "other"}, Algorithms: i.algorithms, GroupsClaim: "groups", MaxLife: time.Hour}},
-		Roles:   []login.Role{{Name: "reader", ARN: "arn:aws:iam::111122223333:role/credence/reader", Account: "111122223333"}},
+		Roles:   []login.Role{{Name: "reader", ARN: "arn:aws:iam::111122223333:role/credence/reader"}},
 		TTL:     2 * time.Hour, Encode: plain,
 		Issue:   func(session.Session) (session.Keys, error) { return session.Keys{}, nil },
 		MayOpen: func(identity.Principal, string, netip.Addr) login.Permit { return login.Permit{Allow: true} },
@@ -440,7 +440,7 @@ func TestTheOnlyPermittedRole(t *testing.T) {
 		"two":  {[]string{"reader", "writer"}, 400, "reader, writer"},
 	} {
 		g := newGateway(t, i, func(c *login.Config) {
-			c.Roles = append(c.Roles, login.Role{Name: "writer", ARN: "arn:aws:iam::111122223333:role/credence/writer", Account: "111122223333"})
+			c.Roles = append(c.Roles, login.Role{Name: "writer", ARN: "arn:aws:iam::111122223333:role/credence/writer"})
 			c.MayOpen = func(_ identity.Principal, role string, _ netip.Addr) login.Permit {
 				return login.Permit{Allow: slices.Contains(tt.permitted, role)}
 			}

@@ -142,7 +142,6 @@ func (m *Masks) names() []string {
 type Call struct {
 	Service   string // catalog id
 	Operation string
-	Protocol  string
 	Object    bool     // the answer's body is a streamed member
 	Resources []string // ARNs; in what a call leaves open "*" is any text, "?" any character
 }

@@ -46,12 +46,12 @@ func newMasks(t *testing.T, change func(*masks.Config)) *masks.Masks {
 }
 
 var (
-	getSecret = masks.Call{Service: "secretsmanager", Operation: "GetSecretValue", Protocol: "json", Resources: []string{"arn:aws:secretsmanager:us-east-1:1:secret:db"}}
-	scan      = masks.Call{Service: "dynamodb", Operation: "Scan", Protocol: "json", Resources: []string{"arn:aws:dynamodb:us-east-1:1:table/people"}}
-	scanOther = masks.Call{Service: "dynamodb", Operation: "Scan", Protocol: "json", Resources: []string{"arn:aws:dynamodb:us-east-1:1:table/orders"}}
-	queryCall = masks.Call{Service: "dynamodb", Operation: "Query", Protocol: "json", Resources: []string{"arn:aws:dynamodb:us-east-1:1:table/people"}}
-	object    = masks.Call{Service: "s3", Operation: "GetObject", Protocol: "rest-xml", Object: true, Resources: []string{"arn:aws:s3:::b/k"}}
-	invoke    = masks.Call{Service: "lambda", Operation: "Invoke", Protocol: "rest-json", Object: true}
+	getSecret = masks.Call{Service: "secretsmanager", Operation: "GetSecretValue", Resources: []string{"arn:aws:secretsmanager:us-east-1:1:secret:db"}}
+	scan      = masks.Call{Service: "dynamodb", Operation: "Scan", Resources: []string{"arn:aws:dynamodb:us-east-1:1:table/people"}}
+	scanOther = masks.Call{Service: "dynamodb", Operation: "Scan", Resources: []string{"arn:aws:dynamodb:us-east-1:1:table/orders"}}
+	queryCall = masks.Call{Service: "dynamodb", Operation: "Query", Resources: []string{"arn:aws:dynamodb:us-east-1:1:table/people"}}
+	object    = masks.Call{Service: "s3", Operation: "GetObject", Object: true, Resources: []string{"arn:aws:s3:::b/k"}}
+	invoke    = masks.Call{Service: "lambda", Operation: "Invoke", Object: true}
 )
 
 func TestPlan(t *testing.T) {
@@ -133,7 +133,7 @@ func TestMask(t *testing.T) {
 		{"an operator's pattern", queryCall, "crm#2", `{"x":"by EMP-123456"}`, `{"x":"by [masked]"}`},
 		{"the overlay", masks.Call{Service: "ssm", Operation: "GetParameter"}, "secrets", `{"Parameter":{"Name":"n","Value":"v"}}`, `{"Parameter":{"Name":"n","Value":"[masked]"}}`},
 	} {
-		built, err := m.Mask(tt.call.Service, tt.call.Operation, tt.call.Protocol, tt.plan)
+		built, err := m.Mask(tt.call.Service, tt.call.Operation, "json", tt.plan)
 		if err != nil {
 			t.Fatal(err)
 		}

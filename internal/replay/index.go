@@ -73,14 +73,6 @@ func (x *Index) Update(ctx context.Context) (int64, error) {
 	return x.add(ctx, known)
 }
 
-// Rebuild builds the index anew.
-func (x *Index) Rebuild(ctx context.Context) (int64, error) {
-	if err := x.clear(ctx, ""); err != nil {
-		return 0, err
-	}
-	return x.Update(ctx)
-}
-
 // state is how many leaves are indexed, and the first one's id.
 func (x *Index) state(ctx context.Context) (known int64, first string, err error) {
 	rows, err := x.db.QueryContext(ctx, "SELECT name, value FROM about")

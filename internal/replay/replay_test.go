@@ -236,8 +236,7 @@ func TestUpdate(t *testing.T) {
 	}
 }
 
-// TestAnotherLog: an index that doesn't fit the log is built anew, and so is
-// one on demand.
+// TestAnotherLog: an index that doesn't fit the log is built anew.
 func TestAnotherLog(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "index.db")
 	for _, call := range []string{"first", "second"} {
@@ -253,9 +252,6 @@ func TestAnotherLog(t *testing.T) {
 		list, err := x.Search(ctx, replay.Query{Type: "call.begin"})
 		if err != nil || len(list) != 1 || list[0].ID != call {
 			t.Errorf("%+v %v", list, err)
-		}
-		if n, err := x.Rebuild(ctx); err != nil || n < 2 {
-			t.Error(n, err)
 		}
 		_ = x.Close()
 	}
