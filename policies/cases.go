@@ -1,10 +1,8 @@
 package policies
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
-	"io"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -12,6 +10,7 @@ import (
 	"go.yaml.in/yaml/v3"
 
 	"github.com/credence-gateway/credence/internal/nearest"
+	"github.com/credence-gateway/credence/internal/strict"
 )
 
 // Case is a request with what the policies must say to it.
@@ -76,22 +75,22 @@ func (e *Engine) Test() (cases int, failures []Failure, err error) {
 
 // ParseCases reads a list of cases. A key that means nothing is an error.
 func ParseCases(file string, data []byte) ([]Case, error) {
-	var nodes []yaml.Node
-	if err := yaml.Unmarshal(data, &nodes); err != nil {
-		return nil, fmt.Errorf("%s: %w", file, err)
-	}
 	var list []Case
-	if err := strict(data, &list); err != nil {
+	if err := strict.Decode(data, &list); err != nil && !errors.Is(err, strict.ErrEmpty) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
 	if len(list) == 0 {
 		return nil, fmt.Errorf("%s: there is no case in it", file)
 	}
+	var nodes []yaml.Node // tell the lines
+	if err := yaml.Unmarshal(data, &nodes); err != nil {
+		return nil, fmt.Errorf("%s: %w", file, err)
+	}
 	for i := range list {
 		c := &list[i]
 		c.place = fmt.Sprintf("%s:%d", file, nodes[i].Line)
 		if !slices.Contains(outcomes, c.Expect) {
-			return nil, fmt.Errorf("%s: expect is %q, not allow, deny or approval%s", c.place, c.Expect, nearest.Hint(c.Expect, outcomes))
+			return nil, fmt.Errorf("%s: expect is %q%s", c.place, c.Expect, nearest.Hint(c.Expect, outcomes))
 		}
 		slices.Sort(c.By)
 	}
@@ -99,16 +98,7 @@ func ParseCases(file string, data []byte) ([]Case, error) {
 }
 
 // ParseRequest reads a written request.
-func ParseRequest(data []byte) (q Request, err error) { return q, strict(data, &q) }
-
-func strict(data []byte, into any) error {
-	d := yaml.NewDecoder(bytes.NewReader(data))
-	d.KnownFields(true)
-	if err := d.Decode(into); err != nil && !errors.Is(err, io.EOF) {
-		return err
-	}
-	return nil
-}
+func ParseRequest(data []byte) (q Request, err error) { return q, strict.Decode(data, &q) }
 
 func (e *Engine) run(c *Case) (*Failure, error) {
 	x, err := e.Explain(c.Request)

@@ -1,6 +1,7 @@
 package policies
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"regexp"
@@ -51,6 +52,9 @@ func (e *Engine) Facts(q Request) (Facts, error) {
 		f.Now = time.Now()
 	}
 	f.Issued = f.Now.Add(-time.Duration(q.Age) * time.Second)
+	if q.Agent == "" {
+		return f, errors.New("agent is missing: name one, such as corp|reporter")
+	}
 	var ok bool
 	if f.Principal.Issuer, f.Principal.Subject, ok = strings.Cut(q.Agent, "|"); !ok {
 		return f, fmt.Errorf(`the agent %q is not such as "corp|reporter"`, q.Agent)
@@ -64,7 +68,7 @@ func (e *Engine) Facts(q Request) (Facts, error) {
 	if q.From != "" {
 		source, err := netip.ParseAddr(q.From)
 		if err != nil {
-			return f, err
+			return f, fmt.Errorf("from: %q is not an address such as 10.0.0.7", q.From)
 		}
 		f.Source = source
 	}
@@ -84,6 +88,9 @@ func (m *model) call(c *awsapi.Call, q Request) error {
 		return nil
 	}
 	info := m.of(action(q.Action))
+	if q.Action == "" {
+		return errors.New("action is missing: name one, such as s3:GetObject")
+	}
 	if info == nil {
 		return fmt.Errorf("there is no action %q%s", q.Action, nearest.Hint(q.Action, m.names(typeAction)))
 	}

@@ -19,7 +19,7 @@ const module = "github.com/credence-gateway/credence/"
 // levels is the table of docs/design.md, section 3: a room imports rooms of
 // lower levels only.
 var levels = map[string]int{
-	"internal/wire": 0, "internal/identity": 0, "internal/secret": 0, "internal/nearest": 0, "internal/config": 0,
+	"internal/wire": 0, "internal/identity": 0, "internal/secret": 0, "internal/nearest": 0, "internal/strict": 0, "internal/config": 0,
 	"internal/sigv4": 1, "internal/awsapi": 1, "internal/envoymsg": 1, "internal/session": 1, "internal/audit": 1, "internal/bodies": 1, "internal/mask": 1,
 	"policies": 2, "internal/login": 2, "internal/devissuer": 2, "internal/mint": 2, "internal/grant": 2, "internal/replay": 2, "internal/masks": 2,
 	"internal/ca": 1, "internal/state": 1,
@@ -31,7 +31,9 @@ var levels = map[string]int{
 
 // siblings are the imports within a level, each with its reason.
 var siblings = map[[2]string]string{
-	{"internal/config", "internal/nearest"}: "the nearest key of a misspelt one",
+	{"internal/config", "internal/nearest"}: "the nearest name of a misspelt one",
+	{"internal/strict", "internal/nearest"}: "the nearest key of a misspelt one",
+	{"internal/config", "internal/strict"}:  "the file is strict YAML",
 }
 
 // only lists packages that one room alone may import.
@@ -45,7 +47,7 @@ var only = map[string][]string{
 	"github.com/envoyproxy/go-control-plane/envoy/service/ext_proc": {"internal/envoymsg", "extproc"},
 	"software.sslmate.com/src/go-pkcs12":                            {"internal/ca"},
 	"github.com/spf13/cobra":                                        {"cmd/credence"},
-	"go.yaml.in/yaml":                                               {"internal/config", "internal/awsapi", "policies"},
+	"go.yaml.in/yaml":                                               {"internal/strict", "internal/config", "internal/awsapi", "policies"},
 }
 
 // loggers are the rooms that may log; leaves return errors.

@@ -71,7 +71,7 @@ func TestBadFiles(t *testing.T) {
 		"misspelt inner key":  {"account:", "acount:", `line 5: there is no key "acount" under connections: did you mean "account"?`},
 		"key from elsewhere":  {"policies:", "database:", `line 8: there is no key "database": known are audit,`},
 		"list expected":       {"regions: [us-east-1]", "regions: us-east-1", "line 5: connections.regions: want a list here, such as [us-east-1]"},
-		"key twice":           {"policies: ./policies", "policies: ./policies\npolicies: ./policies", "already defined"},
+		"key twice":           {"policies: ./policies", "policies: ./policies\npolicies: ./policies", `line 9: the key "policies" is in line 8 already`},
 		"no policies folder":  {"./policies", "./rules", "policies: there is no folder"},
 		"bad account":         {`"111122223333", regions`, `"1111", regions`, `connections prod: account: "1111" is not 12 digits`},
 		"bad region":          {"us-east-1]", "useast1]", `connections prod: regions: "useast1" is not a region`},

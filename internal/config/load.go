@@ -1,7 +1,6 @@
 package config
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -10,14 +9,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"strconv"
 	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v3"
 
-	"github.com/credence-gateway/credence/internal/nearest"
+	"github.com/credence-gateway/credence/internal/strict"
 )
 
 // maxSize caps the file: nobody writes a megabyte of configuration by hand.
@@ -71,101 +69,16 @@ func read(path string) ([]byte, error) {
 // Parse reads the document alone: keys and kinds, no defaults and no check of
 // what the values point at.
 func Parse(data []byte) (*Config, error) {
-	dec := yaml.NewDecoder(bytes.NewReader(data))
-	var doc yaml.Node
-	if err := dec.Decode(&doc); err != nil {
-		if errors.Is(err, io.EOF) {
-			return nil, errors.New("the file is empty: `credence init` writes a first one")
-		}
-		return nil, plain(err)
-	}
-	if err := dec.Decode(new(yaml.Node)); !errors.Is(err, io.EOF) {
-		return nil, errors.New("the file has more than one YAML document: keep the first")
-	}
 	var c Config
-	if err := known(doc.Content[0], reflect.TypeOf(c), ""); err != nil {
+	switch err := strict.Decode(data, &c); {
+	case errors.Is(err, strict.ErrEmpty):
+		return nil, fmt.Errorf("%w: `credence init` writes a first one", err)
+	case err != nil:
 		return nil, err
-	}
-	if err := doc.Decode(&c); err != nil {
-		return nil, plain(err)
 	}
 	sum := sha256.Sum256(data)
 	c.Digest = hex.EncodeToString(sum[:])
 	return &c, nil
-}
-
-// plain takes the library's prefix off its messages, which start at the line.
-func plain(err error) error {
-	return errors.New(strings.TrimPrefix(strings.ReplaceAll(err.Error(), "unmarshal errors:\n  ", ""), "yaml: "))
-}
-
-// known refuses keys that t has no member for, and keys said twice, at any
-// depth.
-func known(n *yaml.Node, t reflect.Type, path string) error {
-	switch {
-	case n.Kind == yaml.AliasNode:
-		return fmt.Errorf("line %d: %s: YAML aliases are not used here: write the value out", n.Line, show(path))
-	case t.Kind() == reflect.Slice && n.Kind == yaml.SequenceNode:
-		for _, item := range n.Content {
-			if err := known(item, t.Elem(), path); err != nil {
-				return err
-			}
-		}
-	case t.Kind() == reflect.Struct && n.Kind == yaml.MappingNode:
-		return knownKeys(n, t, path)
-	case t.Kind() == reflect.Struct:
-		return fmt.Errorf("line %d: %s: want keys and values here", n.Line, show(path))
-	case t.Kind() == reflect.Slice:
-		return fmt.Errorf("line %d: %s: want a list here, such as [%s]", n.Line, show(path), n.Value)
-	}
-	return nil
-}
-
-func knownKeys(n *yaml.Node, t reflect.Type, path string) error {
-	members := keys(t)
-	for i := 0; i+1 < len(n.Content); i += 2 {
-		key := n.Content[i]
-		member, ok := members[key.Value]
-		if !ok {
-			return fmt.Errorf("line %d: there is no key %q%s%s", key.Line, key.Value, under(path), nearest.Hint(key.Value, names(members)))
-		}
-		if err := known(n.Content[i+1], member, strings.TrimPrefix(path+"."+key.Value, ".")); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func keys(t reflect.Type) map[string]reflect.Type {
-	m := make(map[string]reflect.Type)
-	for f := range t.Fields() {
-		if name := f.Tag.Get("yaml"); name != "-" {
-			m[name] = f.Type
-		}
-	}
-	return m
-}
-
-func names(m map[string]reflect.Type) []string {
-	list := make([]string, 0, len(m))
-	for name := range m {
-		list = append(list, name)
-	}
-	return list
-}
-
-func under(path string) string {
-	if path == "" {
-		return ""
-	}
-	return " under " + path
-}
-
-func show(path string) string {
-	if path == "" {
-		return "the file"
-	}
-	return path
 }
 
 // UnmarshalYAML reads "15m" and the like (time.ParseDuration).
