@@ -160,7 +160,6 @@ var channels = []struct {
 	{[]string{"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:Scan"}, "dynamodb:UpdateItem", "ConditionExpression tells whether a guess is right"},
 	{[]string{"dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:Scan"}, "dynamodb:ExportTableToPointInTime", "the copy is not masked"},
 	{[]string{"s3:GetObject"}, "s3:PutObject", "CopyObject takes the data where no mask may be"},
-	{[]string{"s3:GetObject"}, "s3:GetObject", "Range reads and SelectObjectContent cut values into parts"},
 	{[]string{"secretsmanager:GetSecretValue"}, "secretsmanager:ReplicateSecretToRegions", "the copy may be under no mask"},
 	{[]string{"ssm:GetParameter", "ssm:GetParameters", "ssm:GetParametersByPath"}, "ssm:GetParameterHistory", "the history holds the same values"},
 	{[]string{"logs:GetLogEvents"}, "logs:FilterLogEvents", "filterPattern tells which events match"},
