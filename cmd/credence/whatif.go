@@ -96,7 +96,9 @@ func (s *show) printReport(r *replay.Report) {
 	for i := range r.Changes {
 		c := &r.Changes[i]
 		fmt.Fprintf(s.w, "%s  %s\n", turn(c), describe(&c.Entry))
-		if c.Now.Denied != "" {
+		if c.Now.Effect == "approval" {
+			fmt.Fprintf(s.w, "    with approval, by %s\n", strings.Join(c.Now.Policies, ", "))
+		} else if c.Now.Denied != "" {
 			fmt.Fprintf(s.w, "    nothing would allow %s\n", c.Now.Denied)
 		} else if len(c.Now.Policies) > 0 {
 			fmt.Fprintf(s.w, "    by %s\n", strings.Join(c.Now.Policies, ", "))

@@ -28,7 +28,7 @@ type Entry struct {
 	Actions    []string   `json:"actions,omitempty"`
 	Resources  []string   `json:"resources,omitempty"` // ARNs
 	Decision   string     `json:"decision,omitempty"`  // "allow", "deny", "would_deny"
-	Approval   bool       `json:"approval,omitempty"`  // with one, it would have been allowed
+	Approval   bool       `json:"approval,omitempty"`  // policy allows it only with one, whether it had one or not
 	Masks      []string   `json:"masks,omitempty"`     // sets that the answer was under, as policy said
 	Presigned  int64      `json:"presigned,omitempty"` // seconds that the link lives by which the call was made
 	Policies   []string   `json:"policies,omitempty"`  // that decided
@@ -77,6 +77,9 @@ type leaf struct {
 		Policies []string `json:"policies"`
 		Set      string   `json:"policySet"`
 	} `json:"decision"`
+	Detail struct {
+		Ticket string `json:"ticket"` // of the approval that a call.begin spends
+	} `json:"detail"`
 	Request  message `json:"request"`
 	Response message `json:"response"`
 }
@@ -109,7 +112,7 @@ func (l *leaf) entry(index int64) Entry {
 		Groups: l.Identity.Groups, OnBehalfOf: l.Identity.OnBehalfOf, Role: l.Identity.Role, Account: l.Account, Region: l.Region,
 		Source: l.Source, Operation: l.Name, Actions: l.Actions, Decision: l.Decision.Effect, Policies: l.Decision.Policies,
 		Set: l.Decision.Set, Rule: l.Rule, Error: l.Error, Message: l.Message, Outcome: l.Outcome, Peer: l.Peer, Count: l.Count,
-		Approval: l.Decision.Approval, Masks: l.Decision.Masks, Presigned: l.Request.Presigned, Request: l.Request.Recording,
+		Approval: l.Decision.Approval || l.Type == callBegin && l.Detail.Ticket != "", Masks: l.Decision.Masks, Presigned: l.Request.Presigned, Request: l.Request.Recording,
 	}
 	if e.ID == "" {
 		e.ID = l.ID

@@ -276,6 +276,7 @@ func TestWhatIf(t *testing.T) {
 		{ID: "default-again", Type: "call.begin", Decision: "allow", Masks: []string{"none"}, Request: recorded(false)},
 		call("stays-observed", "would_deny", recorded(false)), call("observed-allowed", "would_deny", recorded(false)),
 		{ID: "stays-approved", Type: "decision.deny", Decision: "deny", Approval: true, Request: recorded(false)},
+		{ID: "spent", Type: "call.begin", Decision: "allow", Approval: true, Request: recorded(false)},
 		{ID: "approved-denied", Type: "decision.deny", Decision: "deny", Approval: true, Request: recorded(false)},
 		call("cut", "allow", recorded(true)), call("not-recorded", "allow", nil), call("erased", "allow", recorded(false)),
 		call("odd", "allow", recorded(false)),
@@ -287,7 +288,7 @@ func TestWhatIf(t *testing.T) {
 		"stays-masked": {Effect: "allow", Masks: []string{"pii"}}, "other-masks": {Effect: "allow", Masks: []string{"secrets"}},
 		"nothing-masked": {Effect: "allow", Masks: []string{"none"}}, "default-again": {Effect: "allow"},
 		"stays-observed": {Effect: "deny"}, "observed-allowed": {Effect: "allow"},
-		"stays-approved": {Effect: "approval"}, "approved-denied": {Effect: "deny", Masks: []string{"pii"}},
+		"stays-approved": {Effect: "approval"}, "spent": {Effect: "approval"}, "approved-denied": {Effect: "deny", Masks: []string{"pii"}},
 	}
 	w := replay.WhatIf{
 		Recording: func(id string, d bodies.Direction, _ bodies.Reference) (bodies.Recorded, error) {
@@ -317,7 +318,7 @@ func TestWhatIf(t *testing.T) {
 	if diff := cmp.Diff(want, changed); diff != "" {
 		t.Error(diff)
 	}
-	if diff := cmp.Diff([]string{"cut", "not-recorded", "erased", "odd"}, r.Unknown); diff != "" || r.Decided != 14 {
+	if diff := cmp.Diff([]string{"cut", "not-recorded", "erased", "odd"}, r.Unknown); diff != "" || r.Decided != 15 {
 		t.Error(diff, r.Decided)
 	}
 	if diff := cmp.Diff([]replay.Kind{{Name: "allow → deny", Count: 1}, {Name: "deny → allow", Count: 1}, {Name: "allow → approval", Count: 1}, {Name: "newly masked", Count: 3}, {Name: "no longer masked", Count: 2}, {Name: "would_deny → allow", Count: 1}, {Name: "approval → deny", Count: 1}}, r.Kinds()); diff != "" {
