@@ -6,12 +6,14 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -29,7 +31,9 @@ func newRun() *cobra.Command {
 		Short: "Run a command as an agent: its AWS calls go through the gateway",
 		Long: `Run a command as an agent. The command's environment points every AWS SDK at
 the gateway and at the agent's OIDC token; AWS keys and profiles of the caller
-are taken out of it. The exit code is the command's own.`,
+are taken out of it. The exit code is the command's own; as in shells 128 and
+more when a signal ended it, 127 when there is no such command, 126 when it can't
+be run.`,
 		Example: `  credence run -- aws s3 ls
   credence run --role reader --token-file agent.jwt -- python agent.py`,
 		Args: func(_ *cobra.Command, args []string) error {
@@ -58,15 +62,33 @@ func runAgent(ctx context.Context, path string, a agentFlags, long time.Duration
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	cmd.Env = env
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
-	err = cmd.Run()
+	return ended(args[0], cmd.Run())
+}
+
+// ended is how a command ended, as shells say it: its own exit code, 128 and the
+// number of the signal that ended it, 127 when there is no such command, 126
+// when there is one and it can't be run.
+func ended(command string, err error) error {
 	var exit *exec.ExitError
 	switch {
-	case errors.As(err, &exit) && exit.ExitCode() >= 0:
+	case err == nil:
+		return nil
+	case errors.As(err, &exit):
+		if how, ok := exit.Sys().(syscall.WaitStatus); ok && how.Signaled() {
+			return exitError{128 + int(how.Signal())}
+		}
 		return exitError{exit.ExitCode()}
-	case err != nil:
-		return fmt.Errorf("%s: %w", args[0], err)
+	case errors.Is(err, exec.ErrNotFound), missing(command):
+		fmt.Fprintf(os.Stderr, "credence: there is no command %s\n", command)
+		return exitError{127}
 	}
-	return nil
+	fmt.Fprintf(os.Stderr, "credence: %s can't be run: %v\n", command, errors.Unwrap(err))
+	return exitError{126}
+}
+
+func missing(path string) bool {
+	_, err := os.Stat(path)
+	return errors.Is(err, fs.ErrNotExist)
 }
 
 // agentEnvironment waits for the gateway and its token, then returns its URL
