@@ -12,7 +12,7 @@ import (
 // subresources are the query parameters that turn an S3 PUT or POST into an
 // operation with a document for a body (Amazon S3 API Reference, Actions).
 var subresources = []string{
-	"abac", "accelerate", "acl", "analytics", "annotation", "cors", "delete", "encryption", "intelligent-tiering",
+	"abac", "accelerate", "acl", "analytics", "cors", "delete", "encryption", "intelligent-tiering",
 	"inventory", "legal-hold", "lifecycle", "logging", "metadataConfiguration", "metadataInventoryTable",
 	"metadataJournalTable", "metadataTable", "metrics", "notification", "object-lock", "ownershipControls", "policy",
 	"publicAccessBlock", "renameObject", "replication", "requestPayment", "restore", "retention", "select", "tagging",
@@ -20,7 +20,8 @@ var subresources = []string{
 }
 
 // DefaultStream selects the requests whose body is an object of any size or
-// comes in chunks: S3 uploads and aws-chunked framing.
+// comes in chunks: S3 uploads and aws-chunked framing. A test holds it to
+// awsapi.Catalog.StreamsInput.
 func DefaultStream() []Match {
 	s3 := []string{"s3", "s3express"}
 	return []Match{
@@ -32,11 +33,15 @@ func DefaultStream() []Match {
 
 // DefaultLarge selects the requests that AWS lets have more than 1 MiB of
 // body and that must be seen to be understood: batches, inline code and the
-// part lists of multipart uploads.
+// part lists of multipart uploads. A test holds it to awsapi.Catalog.LargeBody:
+// it has the services of every operation there, and no other.
 func DefaultLarge() []Match {
 	return []Match{
 		{Methods: []string{"POST"}, Scopes: []string{"s3", "s3express"}, Keys: []string{"uploadId", "delete"}},
-		{Scopes: []string{"dynamodb", "kinesis", "firehose", "lambda", "bedrock", "rekognition", "textract"}},
+		{Scopes: []string{
+			"dynamodb", "kinesis", "firehose", "lambda", "bedrock", "rekognition", "textract", "logs", "sqs", "sns", "ses", "codecommit",
+			"comprehend", "comprehendmedical", "ecr", "ecr-public", "kendra", "neptune-db", "qbusiness", "timestream", "translate",
+		}},
 	}
 }
 

@@ -37,6 +37,8 @@ permit (principal, action in [AWS::Action::"s3:PutObject"], resource is S3::Obje
 permit (principal, action in [AWS::Action::"s3:GetObject", AWS::Action::"s3:PutObject"], resource is S3::Object) when { resource.bucket == "links" };
 @record("meta")
 permit (principal, action in [AWS::Action::"dynamodb:GetItem", AWS::Action::"dynamodb:PutItem"], resource is Dynamodb::Table) when { resource.tableName == "orders" };
+@record("meta")
+permit (principal, action == AWS::Action::"logs:PutLogEvents", resource is Logs::LogStream) when { resource.logGroupName == "jobs" };
 `
 
 // amazon answers as gateway.Amazon, and as S3 does where a body is not the one
@@ -97,6 +99,18 @@ func item() base {
 		q.service = "dynamodb"
 		q.add("x-amz-target", "DynamoDB_20120810.GetItem")
 		q.add("content-type", "application/x-amz-json-1.0")
+		return q
+	}
+}
+
+// batch is a full one of CloudWatch Logs', whose messages alone may be 1 MiB.
+func batch() base {
+	return func(keys aws.Credentials) *request {
+		events := strings.Repeat(`{"timestamp":1764000000000,"message":"`+strings.Repeat(`\"`, 500)+`"},`, 1500)
+		q := s3(http.MethodPost, "/", `{"logGroupName":"jobs","logStreamName":"a","logEvents":[`+events[:len(events)-1]+`]}`)(keys)
+		q.service = "logs"
+		q.add("x-amz-target", "Logs_20140328.PutLogEvents")
+		q.add("content-type", "application/x-amz-json-1.1")
 		return q
 	}
 }
@@ -284,7 +298,7 @@ func (c *tally) count(rule string) int64 {
 func TestBasesArePermitted(t *testing.T) {
 	keys := login(t)
 	for name, from := range map[string]base{
-		"get": get(), "put": put(), "link": getLink(), "item": item(), "list": s3("GET", "/reports?list-type=2&prefix=a%2Fb", ""),
+		"get": get(), "put": put(), "link": getLink(), "item": item(), "batch of 1.5 MiB": batch(), "list": s3("GET", "/reports?list-type=2&prefix=a%2Fb", ""),
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := len(target().Upstream.Requests())
