@@ -15,8 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"google.golang.org/protobuf/encoding/protojson"
 
-	"github.com/credence-gateway/credence/envoy"
 	"github.com/credence-gateway/credence/internal/grant"
+	"github.com/credence-gateway/credence/test/envoytest"
 	"github.com/credence-gateway/credence/xds"
 )
 
@@ -133,11 +133,7 @@ func static(t *testing.T, c xds.Config, clusters []string) []byte {
 
 // TestEnvoyAccepts has the real Envoy load every golden.
 func TestEnvoyAccepts(t *testing.T) {
-	path, version, err := envoy.Find(os.Getenv("CREDENCE_ENVOY"))
-	if err != nil {
-		t.Skip(err)
-	}
-	t.Log("Envoy", version)
+	path := envoytest.Path(t)
 	for name := range goldens {
 		t.Run(name, func(t *testing.T) {
 			out, err := exec.Command(path, "--mode", "validate", "--config-path", filepath.Join("testdata", name+".json")).CombinedOutput()
