@@ -46,9 +46,9 @@ func door(name, socket string, options *httpv3.HttpProtocolOptions, calls uint32
 	}
 }
 
-// Cluster is the cluster that Envoy gets when it asks for name. The
+// cluster is the cluster that Envoy gets when it asks for name. The
 // certificate must be valid for exactly u.Host.
-func Cluster(name string, u Upstream, calls uint32) *clusterv3.Cluster {
+func cluster(name string, u Upstream, calls uint32) *clusterv3.Cluster {
 	c := &clusterv3.Cluster{
 		Name:                          name,
 		ConnectTimeout:                seconds(connectTimeout),

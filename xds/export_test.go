@@ -9,7 +9,7 @@ import (
 	tlsv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/transport_sockets/tls/v3"
 )
 
-// Static is the snapshot of a Config as one bootstrap with everything inline,
+// Static is what New tells Envoy, as one bootstrap with everything inline,
 // for `envoy --mode validate` and for people to read. Clusters on demand are
 // those in clusters; xdsSocket is where they would come from.
 func Static(c Config, xdsSocket string, clusters ...string) (*bootstrapv3.Bootstrap, error) {
@@ -21,7 +21,7 @@ func Static(c Config, xdsSocket string, clusters ...string) (*bootstrapv3.Bootst
 	standing := append(snapshot.Clusters, door("xds", xdsSocket, http2(), DefaultCalls))
 	for _, name := range clusters {
 		if u, found := c.Resolve(name); found {
-			standing = append(standing, inlineTrust(Cluster(name, u, c.Calls)))
+			standing = append(standing, inlineTrust(cluster(name, u, c.Calls)))
 		}
 	}
 	return &bootstrapv3.Bootstrap{

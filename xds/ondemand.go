@@ -38,7 +38,7 @@ func (c *onDemandCache) reset(config Config, standing map[string]types.Resource)
 		u, found := config.resolve(name)
 		c.known[name] = found
 		if found {
-			standing[name] = Cluster(name, u, config.Calls)
+			standing[name] = cluster(name, u, config.Calls)
 		}
 	}
 	for name := range standing {
@@ -78,5 +78,5 @@ func (c *onDemandCache) mint(name string) bool {
 	}
 	u, found := c.config.resolve(name)
 	c.known[name] = found
-	return found && c.UpdateResource(name, Cluster(name, u, c.config.Calls)) == nil
+	return found && c.UpdateResource(name, cluster(name, u, c.config.Calls)) == nil
 }

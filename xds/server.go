@@ -61,15 +61,10 @@ func New(c ServerConfig) (*Server, error) {
 // doors' sockets and Calls stay: Envoy resets the calls of a door whose cluster
 // changes.
 func (s *Server) Update(c Config) error {
-	c, err := c.complete()
+	c, snapshot, err := c.translate()
 	if err != nil {
 		return err
 	}
-	secrets, err := trust(c)
-	if err != nil {
-		return err
-	}
-	snapshot := c.snapshot(secrets)
 	s.update.Lock()
 	defer s.update.Unlock()
 	s.secrets.SetResources(byName(snapshot.Secrets))

@@ -15,7 +15,7 @@ import (
 )
 
 // Snapshot is what Envoy is told at once. Clusters of AWS services are not in
-// it: Envoy asks for them by name, see Cluster.
+// it: Envoy asks for them by name.
 type Snapshot struct {
 	Listeners []*listenerv3.Listener
 	Routes    []*routev3.RouteConfiguration
@@ -26,18 +26,20 @@ type Snapshot struct {
 // Translate says what Envoy is to do for a Config. It is pure: equal configs
 // give equal snapshots. Its errors wrap ErrConfig.
 func Translate(c Config) (Snapshot, error) {
+	_, s, err := c.translate()
+	return s, err
+}
+
+// translate is Translate, and the Config with its defaults.
+func (c Config) translate() (Config, Snapshot, error) {
 	c, err := c.complete()
 	if err != nil {
-		return Snapshot{}, err
+		return c, Snapshot{}, err
 	}
 	secrets, err := trust(c)
 	if err != nil {
-		return Snapshot{}, err
+		return c, Snapshot{}, err
 	}
-	return c.snapshot(secrets), nil
-}
-
-func (c Config) snapshot(secrets []*tlsv3.Secret) Snapshot {
 	s := Snapshot{
 		Routes:   []*routev3.RouteConfiguration{routes(c)},
 		Clusters: doors(c),
@@ -46,7 +48,7 @@ func (c Config) snapshot(secrets []*tlsv3.Secret) Snapshot {
 	for i, l := range c.Listen {
 		s.Listeners = append(s.Listeners, listener(c, fmt.Sprintf("agents-%d", i), l))
 	}
-	return s
+	return c, s, nil
 }
 
 // typed packs a message into an Any. Marshalling is deterministic, so that
