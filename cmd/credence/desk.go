@@ -28,6 +28,7 @@ import (
 type desk struct {
 	client http.Client
 	close  func() error
+	fault  error // why this process's own API failed
 }
 
 // consoleSocket is where the running gateway's console listens.
@@ -52,7 +53,7 @@ func openDesk(cfg *config.Config) (*desk, error) {
 	if err != nil {
 		return nil, errors.Join(err, index.Close())
 	}
-	record := lateLog{cfg: cfg}
+	record, d := lateLog{cfg: cfg}, &desk{}
 	h, err := console.New(console.Config{
 		Kill: func(ctx context.Context, session, reason string) (int, error) {
 			store, err := openState(ctx, cfg)
@@ -65,11 +66,14 @@ func openDesk(cfg *config.Config) (*desk, error) {
 		Erase: func(ctx context.Context, session string, say func([]string) error) error {
 			return bodies.Erase(ctx, cfg.Recording.Dir, remote, session, say)
 		},
+		Fault: func(err error) { d.fault = err },
 	})
 	if err != nil {
 		return nil, err
 	}
-	return &desk{client: http.Client{Transport: within{h}}, close: func() error { return errors.Join(record.close(), index.Close()) }}, nil
+	d.client.Transport = within{h}
+	d.close = func() error { return errors.Join(record.close(), index.Close()) }
+	return d, nil
 }
 
 // lateLog opens the log when something is to be recorded: reading needs none.
@@ -152,6 +156,9 @@ func (d *desk) ask(ctx context.Context, method, path string, body []byte, v any)
 		return err
 	}
 	defer answer.Body.Close() //nolint:errcheck // read only
+	if d.fault != nil {
+		return d.fault
+	}
 	if answer.StatusCode != http.StatusOK {
 		var said struct{ Error string }
 		if err := json.NewDecoder(answer.Body).Decode(&said); err != nil || said.Error == "" {

@@ -86,6 +86,7 @@ func (u *unit) openConsole() (err error) {
 		return err
 	}}
 	c.Approvals, c.Voter = u.approvals, voter
+	c.Fault = func(err error) { u.zlog.Error().Err(err).Msg("what was asked of the console failed") }
 	if u.bodies != nil {
 		c.Erase = u.bodies.Erase
 	}

@@ -43,6 +43,8 @@ type Config struct {
 	Voter func(*http.Request) (approval.Voter, error)
 	// Shipping says how the shipping of recordings goes. nil when none are.
 	Shipping func() Shipping
+	// Fault is told of failures that the caller is not told. Default: nobody.
+	Fault func(error)
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 }
@@ -66,6 +68,9 @@ func New(c Config) (http.Handler, error) {
 	if c.Now == nil {
 		c.Now = time.Now
 	}
+	if c.Fault == nil {
+		c.Fault = func(error) {}
+	}
 	a := &api{c}
 	mux := http.NewServeMux()
 	for pattern, h := range map[string]func(*http.Request) (any, error){
@@ -83,7 +88,7 @@ func New(c Config) (http.Handler, error) {
 		"POST /v1/views":                  a.view,
 		"GET /v1/shipping":                a.shipping,
 	} {
-		mux.Handle(pattern, answer(h))
+		mux.Handle(pattern, a.answer(h))
 	}
 	return mux, nil
 }
@@ -97,8 +102,9 @@ type failure struct {
 // Error is what the caller is told.
 func (f failure) Error() string { return f.text }
 
-// answer encodes what a handler returns. Errors of no known kind are not told.
-func answer(h func(*http.Request) (any, error)) http.Handler {
+// answer encodes what a handler returns. Errors of no known kind are told to the
+// operator only.
+func (a *api) answer(h func(*http.Request) (any, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		r.Body = http.MaxBytesReader(w, r.Body, 64<<10)
 		v, err := h(r)
@@ -108,6 +114,7 @@ func answer(h func(*http.Request) (any, error)) http.Handler {
 		case errors.As(err, &f):
 			status, v = f.status, map[string]string{"error": f.text}
 		case err != nil:
+			a.Fault(err)
 			status, v = http.StatusInternalServerError, map[string]string{"error": "the gateway failed: its own log says why"}
 		}
 		w.Header().Set("Content-Type", "application/json")

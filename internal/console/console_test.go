@@ -29,6 +29,7 @@ type unit struct {
 	store  *bodies.Store
 	killed []string
 	broken error // what recording an event fails with
+	faults []error
 }
 
 func newUnit(t *testing.T) *unit {
@@ -53,6 +54,7 @@ func newUnit(t *testing.T) *unit {
 	u.api, err = console.New(console.Config{
 		Index: index, Log: replay.Folder(u.dir), Record: u.append, Kill: u.kill, Read: bodies.NewReader(recordings, id).Read, Erase: u.store.Erase,
 		Shipping: func() console.Shipping { return console.Shipping{LagSeconds: 7} },
+		Fault:    func(err error) { u.faults = append(u.faults, err) },
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -203,6 +205,9 @@ func TestViewsAreRecorded(t *testing.T) {
 	status, v := u.ask("GET", "/v1/calls/c1/request", "")
 	if status != 500 || strings.Contains(v.(map[string]any)["error"].(string), "full") {
 		t.Errorf("shown without a record, or told too much: %d %v", status, v)
+	}
+	if len(u.faults) != 1 || !errors.Is(u.faults[0], u.broken) {
+		t.Errorf("the operator was told %v", u.faults)
 	}
 }
 
