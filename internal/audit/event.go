@@ -62,7 +62,7 @@ type Event struct {
 // Identity is who called.
 type Identity struct {
 	Principal  string   // principalId: "<issuer-alias>|<sub>"
-	Groups     []string // groups
+	Groups     []string // groups: "<issuer-alias>|<group>"
 	OnBehalfOf []string // onBehalfOf
 	Session    string   // sessionId
 	Role       string   // role

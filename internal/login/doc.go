@@ -233,7 +233,7 @@ func (h *Handler) deny(ctx context.Context, e *audit.Event, from netip.Addr, ref
 func event(a ask, p proof, from netip.Addr) *audit.Event {
 	e := &audit.Event{
 		Type: audit.SessionOpen, Agent: a.agent, Peer: from.String(),
-		Identity: &audit.Identity{Principal: p.principal.ID(), Groups: p.principal.Groups},
+		Identity: &audit.Identity{Principal: p.principal.ID(), Groups: p.principal.GroupIDs()},
 		Detail:   map[string]string{"login": a.wire, "issuer": p.issuer, "audience": p.audience},
 	}
 	if a.name != "" {

@@ -157,6 +157,9 @@ func TestWebIdentityOpensASession(t *testing.T) {
 	if len(g.events) != 1 || g.events[0].Type != audit.SessionOpen || g.events[0].Peer != "192.0.2.7" || g.events[0].Identity.Session != s.ID {
 		t.Errorf("%+v", g.events)
 	}
+	if diff := cmp.Diff(s.Principal.GroupIDs(), g.events[0].Identity.Groups); diff != "" {
+		t.Error("the record has other groups than those of its calls:", diff)
+	}
 	leaf := string(audit.AppendLeaf(nil, g.events[0]))
 	for _, never := range []string{token, between(body, "<SecretAccessKey>", "<"), between(body, "<SessionToken>", "<")} {
 		if strings.Contains(leaf, never) {
