@@ -227,6 +227,7 @@ func ownRoots(cfg *config.Config) string {
 	}
 	return file
 }
+
 func pickRole(cfg *config.Config, name string) (config.Role, error) {
 	if name == "" && len(cfg.Roles) == 1 {
 		return cfg.Roles[0], nil

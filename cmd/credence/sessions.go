@@ -215,6 +215,9 @@ read again at once.`,
 		Example: `  credence sessions kill 01KBX… --reason "its token leaked"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if strings.TrimSpace(reason) == "" {
+				return usageError{errors.New("say why, for the record: --reason \"its token leaked\"")}
+			}
 			return withDesk(c, func(ctx context.Context, _ *config.Config, d *desk) error {
 				var answer struct{ Cut int }
 				if err := d.post(ctx, "/v1/sessions/"+url.PathEscape(args[0])+"/kill", console.Kill{Reason: reason}, &answer); err != nil {
