@@ -42,8 +42,10 @@
 // last piece leaves, and can refuse it. A stage that changes the length must
 // leave flow.due negative, unless it knows the outcome before the headers go.
 //
-// Memory per stream is one message of Envoy's in each direction, and one signed
-// chunk.
+// Memory per stream is one message of Envoy's in each direction, one signed
+// chunk, and what a stage collects: of an answer that is masked what its head
+// waits for (256 KiB) and what internal/mask holds, of a request's body that is
+// edited all of it (at most 16 MiB).
 package extproc
 
 import (
@@ -82,8 +84,9 @@ type Config struct {
 	Tokens *masks.TokenMaker
 	// Recorder keeps what a grant says to keep. It must be set where grants do.
 	Recorder *recorder.Recorder
-	// Live returns why a session may not go on (session.ErrRevoked), or nil. It is asked once per
-	// exchange, after Kill can find it, so that no revocation falls in between.
+	// Live returns why a session may not go on (session.ErrRevoked), or nil. It is
+	// asked once per exchange, after Kill can find it, so that no revocation falls
+	// in between.
 	// Default: every session may.
 	Live func(session string) error
 	// Fault is told of what an operator must look at: failures of the gateway.

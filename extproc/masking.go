@@ -108,9 +108,12 @@ func speaks(name string) bool {
 }
 
 // maskBody is the stage of an answer whose head maskHead has seen.
-func (x *exchange) maskBody(r *wire.Response) (*masking, error) {
-	x.masking.about = masks.Answer{Type: r.Headers.Value("content-type"), Encoding: r.Headers.Value("content-encoding"), Service: x.grant.Service, Failed: r.Status >= http.StatusBadRequest}
-	return x.masking, nil
+func (x *exchange) maskBody(r *wire.Response) *masking {
+	x.masking.about = masks.Answer{
+		Type: r.Headers.Value("content-type"), Encoding: r.Headers.Value("content-encoding"), Service: x.grant.Service,
+		Failed: r.Status >= http.StatusBadRequest,
+	}
+	return x.masking
 }
 
 // Write gives out what is masked of the answer so far.

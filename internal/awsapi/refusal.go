@@ -12,8 +12,8 @@ type Refusal struct {
 	Rule   string // stable, for records and tests: "unknown-operation"
 	Detail string // one plain sentence for the operator and the agent
 
-	// Service and Operation say what was asked for where that was understood
-	// before the refusal, for the record; else both are "".
+	// Service (a catalog id) and Operation are what was asked for, where that was
+	// understood before the refusal; else both are "".
 	Service, Operation string
 }
 
