@@ -14,8 +14,9 @@
 //	           is good from}, now, sourceIp, presigned: whether the call comes by
 //	           a presigned link, inferred: whether the action's name was
 //	           derived and not found in IAM's data; approval {id, at,
-//	           approvers} and onBehalfOf, the human, where there is one; params,
-//	           the call's input members as the catalog types them, each optional
+//	           approvers} and onBehalfOf, the human, where there is one (no login
+//	           names one yet, nor binds a session to networks); params, the call's
+//	           input members as the catalog types them, each optional
 //
 // Type names are IAM's in camel case: IAM's "dynamodb" and "table" become
 // Dynamodb::Table, "logs" and "log-group" become Logs::LogGroup. Where a request
@@ -25,7 +26,8 @@
 // The gateway's own acts: Credence::Action::"OpenSession" on Credence::Role::"name"
 // decides which agents may log in. "Approve", "Revoke", "ShredBody", "Unmask" and
 // "ViewReplay" are what a Credence::User does to a Credence::Session, which is in
-// its role. Their context has now and sourceIp only.
+// its role. Their context has now and sourceIp only. They are in the schema, and
+// nobody asks for them yet: what people do is recorded, not decided.
 //
 // # Decision
 //
