@@ -302,9 +302,9 @@ type Session struct {
 	Role     string    `json:"role"`
 	First    time.Time `json:"first"`
 	Last     time.Time `json:"last"`
-	Calls    int64     `json:"calls"`
-	Denied   int64     `json:"denied"`
-	Failed   int64     `json:"failed"`          // not complete
+	Calls    int64     `json:"calls"`           // Entry.IsCall, denied ones included
+	Denied   int64     `json:"denied"`          // of them
+	Failed   int64     `json:"failed"`          // of them: allowed, and not complete
 	Ended    bool      `json:"ended,omitempty"` // by a person
 	OnBehalf []string  `json:"onBehalfOf,omitempty"`
 }
@@ -319,7 +319,7 @@ func (x *Index) Sessions(ctx context.Context, agent string, since time.Time, lim
 		limit = 100
 	}
 	rows, err := x.db.QueryContext(ctx, `SELECT session, MIN(time), MAX(time),
-		SUM(type = 'call.begin'), SUM(type = 'decision.deny'), SUM(type = 'call.begin' AND outcome != 'complete'),
+		SUM(type IN ('call.begin', 'decision.deny')), SUM(type = 'decision.deny'), SUM(type = 'call.begin' AND outcome != 'complete'),
 		EXISTS (SELECT 1 FROM entries AS r WHERE r.session = entries.session AND r.type = 'session.revoke'), MIN(id)
 		FROM entries WHERE session != '' AND agent GLOB ? GROUP BY session HAVING MAX(time) >= ? ORDER BY MAX(time) DESC LIMIT ?`,
 		glob(agent), since.UnixMicro(), limit)

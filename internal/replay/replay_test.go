@@ -195,7 +195,7 @@ func TestSessions(t *testing.T) {
 	}
 	at := func(n int) time.Time { return start.Add(time.Duration(n) * time.Second) }
 	want := []replay.Session{
-		{ID: "one", Agent: "corp|bot-1", Role: "reader", First: at(1), Last: at(7), Calls: 2, Denied: 1, Failed: 1, OnBehalf: []string{"corp|alice"}},
+		{ID: "one", Agent: "corp|bot-1", Role: "reader", First: at(1), Last: at(7), Calls: 3, Denied: 1, Failed: 1, OnBehalf: []string{"corp|alice"}},
 		{ID: "two", Agent: "corp|bot-2", Role: "reader", First: at(3), Last: at(3), Calls: 1, Failed: 1, OnBehalf: []string{"corp|alice"}},
 	}
 	if diff := cmp.Diff(want, list); diff != "" {
