@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/signal"
 	"slices"
@@ -19,6 +20,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/credence-gateway/credence/internal/config"
 	"github.com/credence-gateway/credence/internal/nearest"
 )
 
@@ -136,6 +138,21 @@ func verbless(c *cobra.Command, args []string) error {
 		}
 	}
 	return usageError{fmt.Errorf("`%s` has no verb %q%s", c.CommandPath(), args[0], nearest.Hint(args[0], verbs))}
+}
+
+// anyConfig is the configuration where there is one, for verbs that can do
+// without: else, and with a warning where it can't be used, an empty one.
+func anyConfig(c *cobra.Command) *config.Config {
+	path := configPath(c)
+	if _, err := os.Stat(path); errors.Is(err, fs.ErrNotExist) && !c.Flags().Changed("config") {
+		return &config.Config{}
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		fmt.Fprintln(c.ErrOrStderr(), "warning: the configuration is not used:", err)
+		return &config.Config{}
+	}
+	return cfg
 }
 
 // configPath returns the --config flag's value.

@@ -42,9 +42,10 @@ func newMaskTest() *cobra.Command {
 		Short: "Mask a file as an operation's answer would be",
 		Long: `Mask a file ("-" reads the standard input) as the answer of an operation under
 the named sets would be masked: credence's own, and those of the configuration
-where there is one; and under rules that are tried before they are configured. The masked answer goes to the standard output, how often each
-rule masked something to the standard error. What could not be masked, and would
-be withheld, ends with 1.`,
+where there is one; and under rules that are tried before they are configured.
+The masked answer goes to the standard output, how often each rule masked
+something to the standard error. What could not be masked, and would be
+withheld, ends with 1.`,
 		Example: `  credence mask test answer.json --as dynamodb:Query --sets secrets,pii
   credence mask test answer.json --as dynamodb:Query --rules '**.ssn' --rules 'Items[].card=partial'
   credence mask test people.csv --as s3:GetObject --sets crm --type text/csv --resource arn:aws:s3:::crm/people.csv`,
@@ -77,10 +78,7 @@ func maskTest(c *cobra.Command, file string, f maskFlags) error {
 	if err != nil {
 		return err
 	}
-	cfg, err := config.Load(configPath(c))
-	if err != nil {
-		cfg = &config.Config{}
-	}
+	cfg := anyConfig(c)
 	f.tried(cfg)
 	m, err := newMasks(cfg, catalog, secret.New("of this test alone, for tokens..."))
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/credence-gateway/credence/internal/awsapi"
-	"github.com/credence-gateway/credence/internal/config"
 	"github.com/credence-gateway/credence/policies"
 )
 
@@ -35,11 +34,7 @@ func openSet(c *cobra.Command, dir string) (e *policies.Engine, count int, err e
 	if err != nil {
 		return nil, 0, err
 	}
-	cfg, err := config.Load(configPath(c))
-	if err != nil {
-		cfg = &config.Config{}
-	}
-	e, err = policies.New(policies.Config{Dir: dir, Catalog: catalog, MaskSets: maskSets(cfg), OnLoad: func(_ string, n int, _ error) { count = n }})
+	e, err = policies.New(policies.Config{Dir: dir, Catalog: catalog, MaskSets: maskSets(anyConfig(c)), OnLoad: func(_ string, n int, _ error) { count = n }})
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", dir, err)
 	}
