@@ -57,8 +57,13 @@ withheld, ends with 1.`,
 	c.Flags().StringArrayVar(&f.rules, "rules", nil, "a rule's path, and =action if it is not redact; may be repeated")
 	c.Flags().StringVar(&f.resource, "resource", "", "ARN that the call is on, for rules that name one")
 	c.Flags().StringVar(&f.media, "type", "", "Content-Type of the answer (default: by its first bytes)")
-	c.Flags().StringVar(&f.protocol, "protocol", "", "AWS protocol, for names that differ by it: json-1.1, rest-json, rest-xml, query, ec2 (default: by its first bytes)")
+	c.Flags().Var(&choice{value: &f.protocol, known: protocols}, "protocol", "AWS protocol, for names that differ by it: "+strings.Join(protocols, ", ")+" (default: by its first bytes)")
 	return c
+}
+
+// protocols are the names that --protocol takes.
+var protocols = []string{
+	string(awsapi.JSON10), string(awsapi.JSON11), string(awsapi.RESTJSON), string(awsapi.RESTXML), string(awsapi.Query), string(awsapi.EC2), string(awsapi.CBOR),
 }
 
 func maskTest(c *cobra.Command, file string, f maskFlags) error {
@@ -74,23 +79,30 @@ func maskTest(c *cobra.Command, file string, f maskFlags) error {
 	if err != nil {
 		return err
 	}
+	if err := thereIs(catalog, service, operation); err != nil {
+		return usageError{fmt.Errorf("--as: %w", err)}
+	}
 	op, err := catalog.Operation(awsapi.OperationID{Service: service, Operation: operation})
 	if err != nil {
 		return err
 	}
 	cfg := anyConfig(c)
-	f.tried(cfg)
+	f.try(cfg)
 	m, err := newMasks(cfg, catalog, secret.New("of this test alone, for tokens..."))
 	if err != nil {
 		return err
 	}
 	f.complete(data)
-	plan, err := m.Plan(masks.Call{Service: service, Operation: operation, Object: op.StreamsOutput, Resources: []string{f.resource}}, strings.Split(f.sets, ","))
+	sets := f.named()
+	if len(sets) > 1 && slices.Contains(sets, masks.None) {
+		return usageError{errors.New("--sets: none stands alone, as in @mask")}
+	}
+	plan, err := m.Plan(masks.Call{Service: service, Operation: operation, Object: op.StreamsOutput, Resources: []string{f.resource}}, sets)
 	if err != nil {
-		return err
+		return usageError{fmt.Errorf("--sets: %w", maskError{err})}
 	}
 	if plan == "" {
-		return errors.New("none of these sets has a rule for this call")
+		return fmt.Errorf("nothing of %s is masked: none of these sets has a rule for it (masking.exempt lists operations that are left alone)", f.as)
 	}
 	built, err := m.Mask(service, operation, f.protocol, plan)
 	if err != nil {
@@ -99,18 +111,32 @@ func maskTest(c *cobra.Command, file string, f maskFlags) error {
 	return f.show(c, built, service, data)
 }
 
-// tried puts the rules of the command line into a set of their own.
-func (f *maskFlags) tried(cfg *config.Config) {
+// named are the sets of the command line, and that of its rules.
+func (f *maskFlags) named() []string {
+	sets := strings.Split(f.sets, ",")
+	for i := range sets {
+		sets[i] = strings.TrimSpace(sets[i])
+	}
+	if len(f.rules) > 0 {
+		sets = append(sets, tried)
+	}
+	return sets
+}
+
+// tried is the set of the rules of the command line.
+const tried = "--rules"
+
+// try puts the rules of the command line into a set of their own.
+func (f *maskFlags) try(cfg *config.Config) {
 	if len(f.rules) == 0 {
 		return
 	}
-	set := config.MaskSet{Name: "--rules"}
+	set := config.MaskSet{Name: tried}
 	for _, r := range f.rules {
 		path, action, _ := strings.Cut(r, "=")
 		set.Rules = append(set.Rules, config.MaskRule{At: f.as + ":" + path, Action: action})
 	}
 	cfg.Masking.Sets = append(cfg.Masking.Sets, set)
-	f.sets += "," + set.Name
 }
 
 // complete guesses what was not said from the answer's first bytes.
@@ -135,19 +161,22 @@ func (f *maskFlags) complete(data []byte) {
 func (f *maskFlags) show(c *cobra.Command, m *mask.Mask, service string, data []byte) error {
 	s, err := masks.Stream(m, masks.Answer{Type: f.media, Service: service})
 	if err != nil {
-		return fmt.Errorf("it would be withheld: %w", err)
+		return fmt.Errorf("it would be withheld: %w", maskError{err})
 	}
 	out, err := s.Append(nil, data)
 	if err == nil {
 		out, err = s.Finish(out)
 	}
 	if err != nil {
-		return fmt.Errorf("it would be withheld: %w", err)
+		return fmt.Errorf("it would be withheld: %w", maskError{err})
 	}
 	if _, err := c.OutOrStdout().Write(out); err != nil {
 		return err
 	}
 	counts := s.Counts()
+	if len(counts) == 0 {
+		fmt.Fprintln(c.ErrOrStderr(), "nothing in it is masked")
+	}
 	for _, name := range slices.Sorted(maps.Keys(counts)) {
 		fmt.Fprintf(c.ErrOrStderr(), "%s: %d\n", name, counts[name])
 	}

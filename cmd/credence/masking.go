@@ -2,10 +2,15 @@ package main
 
 import (
 	"encoding/hex"
+	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/credence-gateway/credence/internal/awsapi"
 	"github.com/credence-gateway/credence/internal/config"
+	"github.com/credence-gateway/credence/internal/mask"
 	"github.com/credence-gateway/credence/internal/masks"
+	"github.com/credence-gateway/credence/internal/nearest"
 	"github.com/credence-gateway/credence/internal/recorder"
 	"github.com/credence-gateway/credence/internal/secret"
 )
@@ -35,7 +40,12 @@ func (u *unit) openMasks() error {
 	return nil
 }
 
+// newMasks compiles the masks of a configuration. Its errors are sentences about
+// the file's masking.
 func newMasks(cfg *config.Config, catalog *awsapi.Catalog, key secret.Secret) (*masks.Masks, error) {
+	if err := checkMasking(cfg, catalog); err != nil {
+		return nil, fmt.Errorf("masking: %w", err)
+	}
 	sets := map[string][]masks.Rule{}
 	for _, set := range cfg.Masking.Sets {
 		sets[set.Name] = []masks.Rule{}
@@ -43,9 +53,77 @@ func newMasks(cfg *config.Config, catalog *awsapi.Catalog, key secret.Secret) (*
 			sets[set.Name] = append(sets[set.Name], masks.Rule(r))
 		}
 	}
-	return masks.New(masks.Config{
+	m, err := masks.New(masks.Config{
 		Sensitive: sensitive(catalog.SensitiveOut), SensitiveInput: sensitive(catalog.SensitiveIn), Sets: sets, Exempt: cfg.Masking.Exempt, Key: key,
 	})
+	if err != nil {
+		return nil, fmt.Errorf("masking: %w", maskError{err})
+	}
+	return m, nil
+}
+
+// maskError says what is wrong with a rule, a set or a body without naming the
+// rooms that found it.
+type maskError struct{ error }
+
+func (e maskError) Unwrap() error { return e.error }
+
+func (e maskError) Error() string {
+	text := e.error.Error()
+	for _, kind := range []error{masks.ErrConfig, mask.ErrConfig} {
+		text = strings.ReplaceAll(text, kind.Error()+": ", "")
+	}
+	return strings.TrimPrefix(text, "mask: ")
+}
+
+// checkMasking refuses rules of services and operations that there are not: they
+// would never mask anything.
+func checkMasking(cfg *config.Config, catalog *awsapi.Catalog) error {
+	for _, set := range cfg.Masking.Sets {
+		for i, r := range set.Rules {
+			if r.At == "" {
+				continue
+			}
+			parts := strings.SplitN(r.At, ":", 3)
+			if err := thereIs(catalog, parts[0], parts[1]); err != nil {
+				return fmt.Errorf("set %s, rule %d: %w", set.Name, i+1, err)
+			}
+		}
+	}
+	for _, name := range cfg.Masking.Exempt {
+		service, operation, _ := strings.Cut(name, ":")
+		if err := thereIs(catalog, service, operation); err != nil {
+			return fmt.Errorf("exempt: %w", err)
+		}
+	}
+	return nil
+}
+
+// thereIs looks for an operation, and has the nearest name for one that there is
+// not. Names with "*" are taken as they are.
+func thereIs(catalog *awsapi.Catalog, service, operation string) error {
+	if strings.Contains(service, "*") {
+		return nil
+	}
+	if _, ok := catalog.Service(service); !ok {
+		var ids []string
+		for _, s := range catalog.Services() {
+			ids = append(ids, s.ID)
+		}
+		return fmt.Errorf("there is no service %q%s", service, nearest.Hint(service, ids))
+	}
+	list, err := catalog.Operations(service)
+	if err != nil || strings.Contains(operation, "*") {
+		return err
+	}
+	var names []string
+	for i := range list {
+		names = append(names, list[i].OperationID.Operation)
+	}
+	if !slices.Contains(names, operation) {
+		return fmt.Errorf("%s has no operation %q%s", service, operation, nearest.Hint(operation, names))
+	}
+	return nil
 }
 
 // sensitive asks the catalog for paths. An operation that it does not know was

@@ -41,7 +41,7 @@ var actions = map[string]Action{"seal": Seal, "redact": Redact, "token": Token, 
 func ParseAction(name string) (Action, error) {
 	a, ok := actions[name]
 	if !ok {
-		return 0, fmt.Errorf("%w: %q is no action: seal, redact, token, partial, null, drop or block", ErrConfig, name)
+		return 0, fmt.Errorf("%w: %q is no action: redact, token, partial, null, drop or block", ErrConfig, name)
 	}
 	return a, nil
 }
