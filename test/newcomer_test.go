@@ -25,7 +25,7 @@ import (
 //
 // Beside testscript's own commands they have
 //
-//	block NAME FILE         write the block behind <!-- NAME --> of the README or docs/policies.md into FILE
+//	block NAME FILE         write the block behind <!-- NAME --> of the README or a page into FILE
 //	contains FILE PART      FILE holds all of PART's text
 //	exits CODE COMMAND...   run it; its exit code must be CODE
 //	port NAME               $NAME becomes a free port of 127.0.0.1
@@ -107,11 +107,13 @@ func build(t testing.TB) string {
 	return filepath.Join(repository(t), "bin", "credence")
 }
 
-// block returns the block behind <!-- name --> of the README, or of
-// docs/policies.md.
+// pages are what scripts run blocks of.
+var pages = []string{"../README.md", "../docs/policies.md", "../docs/approvals.md", "../docs/masking.md", "../docs/configuration.md", "../docs/sdks.md"}
+
+// block returns the block behind <!-- name --> of the README or a page.
 func block(name string) (string, error) {
 	marked := regexp.MustCompile("(?s)<!-- " + regexp.QuoteMeta(name) + " -->\n```[a-z]*\n(.*?)```")
-	for _, file := range []string{"../README.md", "../docs/policies.md"} {
+	for _, file := range pages {
 		text, err := os.ReadFile(file)
 		if err != nil {
 			return "", err
@@ -120,7 +122,7 @@ func block(name string) (string, error) {
 			return string(m[1]), nil
 		}
 	}
-	return "", fmt.Errorf("neither README.md nor docs/policies.md has a block behind <!-- %s -->", name)
+	return "", fmt.Errorf("no page of %v has a block behind <!-- %s -->", pages, name)
 }
 
 // own runs a shell script in a network of its own where the system lets us, so

@@ -97,6 +97,10 @@ func newApprovalsList() *cobra.Command {
 				if output == "json" {
 					return printJSON(c.OutOrStdout(), list)
 				}
+				if len(list) == 0 {
+					fmt.Fprintln(c.ErrOrStderr(), "no call waits for approval")
+					return nil
+				}
 				return printTickets(c.OutOrStdout(), list)
 			})
 		},
@@ -159,7 +163,11 @@ func newApprovalsDecide(verb string) *cobra.Command {
 				if err := d.post(ctx, "/v1/approvals/"+url.PathEscape(args[0])+"/"+verb, console.Word{Reason: reason}, &t); err != nil {
 					return err
 				}
-				_, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s by %q, until %s\n", t.State, t.Operation, t.Agent, t.Expires.Local().Format(stamp))
+				until := ""
+				if t.State != approval.Denied {
+					until = ", until " + t.Expires.Local().Format(stamp)
+				}
+				_, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s by %q%s\n", t.State, t.Operation, t.Agent, until)
 				return err
 			})
 		},

@@ -136,6 +136,14 @@ type line struct {
 	Response struct {
 		Status int `json:"status"`
 	} `json:"response"`
+	Detail struct {
+		Ticket    string `json:"ticket"`
+		Operation string `json:"operation"` // of a ticket's call
+		Asks      string `json:"asks"`
+		State     string `json:"state"` // of a ticket
+		By        string `json:"by"`
+		Reason    string `json:"reason"`
+	} `json:"detail"`
 }
 
 func printLeaf(w io.Writer, leaf []byte, f tailFlags) error {
@@ -175,7 +183,7 @@ func (l line) text() string {
 }
 
 func (l line) how() []string {
-	var parts []string
+	parts := l.act()
 	if l.Response.Status != 0 {
 		parts = append(parts, fmt.Sprint(l.Response.Status))
 	}
@@ -196,6 +204,31 @@ func (l line) how() []string {
 	}
 	if len(l.Decision.Policies) > 0 {
 		parts = append(parts, "by "+strings.Join(l.Decision.Policies, ", "))
+	}
+	return parts
+}
+
+// act is what people did, or are asked to do, and about which session or ticket.
+func (l line) act() []string {
+	var parts []string
+	d := &l.Detail
+	if l.Identity.Principal == "" && l.Identity.Session != "" {
+		parts = append(parts, "session "+l.Identity.Session)
+	}
+	if d.Operation != "" {
+		parts = append(parts, d.Operation)
+	}
+	if d.Ticket != "" {
+		parts = append(parts, strings.TrimSpace("ticket "+d.Ticket+" "+d.State))
+	}
+	if d.Asks != "" {
+		parts = append(parts, "asks "+d.Asks)
+	}
+	if d.By != "" {
+		parts = append(parts, "by "+d.By)
+	}
+	if d.Reason != "" {
+		parts = append(parts, fmt.Sprintf("%q", d.Reason))
 	}
 	return parts
 }

@@ -43,9 +43,9 @@ that somebody read it is recorded first.
 With --what-if it decides the recorded calls again, by the policies in a folder:
 a session's, those of a time, or all. It prints each call that they decide
 otherwise and exits with 1 when there is one.`,
-		Example: `  credence replay 01KBX…
-  credence replay 01KBX… --body --identity auditor.key
-  credence replay 01KBX… --follow
+		Example: `  credence replay si7stnbo…
+  credence replay si7stnbo… --body --identity auditor.key
+  credence replay si7stnbo… --follow
   credence replay --since 24h --what-if ./new-policies`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -168,6 +168,9 @@ func (s *show) entry(e *replay.Entry) error {
 	fmt.Fprintln(&b, describe(e))
 	x.Said.print(&b, "→")
 	x.Heard.print(&b, "←")
+	if s.f.body && x.Heard == nil && e.IsCall() && e.Status != 0 {
+		fmt.Fprintf(&b, "    ← %d, not recorded\n", e.Status)
+	}
 	_, err := s.w.Write(b.Bytes())
 	return err
 }
@@ -178,7 +181,7 @@ func (s *show) read(e *replay.Entry, d bodies.Direction, ref *bodies.Reference) 
 	}
 	rec, err := s.reader.Read(e.ID, d, *ref)
 	if err != nil {
-		return &said{Missing: err.Error()}
+		return &said{Missing: strings.TrimPrefix(err.Error(), "bodies: ")}
 	}
 	return &said{Body: console.NewBody(rec, *ref)}
 }
@@ -238,6 +241,9 @@ func describe(e *replay.Entry) string {
 			break
 		}
 		parts = append(parts, r)
+	}
+	if e.Ticket != "" {
+		parts = append(parts, "ticket "+e.Ticket)
 	}
 	if e.Decision != "" {
 		parts = append(parts, e.Decision)

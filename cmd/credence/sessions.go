@@ -21,7 +21,7 @@ func newSessions() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "sessions",
 		Short:   "See what sessions did; end one; erase what was recorded of one",
-		Example: "  credence sessions list --since 24h\n  credence sessions show 01KBX…",
+		Example: "  credence sessions list --since 24h\n  credence sessions show si7stnbo…",
 		Args:    cobra.NoArgs,
 	}
 	c.AddCommand(newSessionsList(), newSessionsShow(), newSessionsKill(), newSessionsShred())
@@ -106,7 +106,7 @@ func newSessionsShow() *cobra.Command {
 	c := &cobra.Command{
 		Use:     "show SESSION",
 		Short:   "Say who a session was and which operations it used how often",
-		Example: "  credence sessions show 01KBX…",
+		Example: "  credence sessions show si7stnbo…",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			return withDesk(c, func(ctx context.Context, _ *config.Config, d *desk) error {
@@ -212,11 +212,11 @@ why. It stays ended when the gateway starts again.
 
 The agent may log in anew. To keep it out, forbid it in a policy: policies are
 read again at once.`,
-		Example: `  credence sessions kill 01KBX… --reason "its token leaked"`,
+		Example: `  credence sessions kill si7stnbo… --reason "its token leaked"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if strings.TrimSpace(reason) == "" {
-				return usageError{errors.New("say why, for the record: --reason \"its token leaked\"")}
+				return usageError{errors.New(`say why, for the record: --reason "its token leaked"`)}
 			}
 			return withDesk(c, func(ctx context.Context, _ *config.Config, d *desk) error {
 				var answer struct{ Cut int }
@@ -240,7 +240,7 @@ func newSessionsShred() *cobra.Command {
 		Long: `Erase what a session's calls said: the session's keys are deleted, so that
 nobody can read its recordings any more. The log keeps what the session did, says
 who erased what it said and why, and still verifies.`,
-		Example: `  credence sessions shred 01KBX… --reason "erasure request 4711"`,
+		Example: `  credence sessions shred si7stnbo… --reason "erasure request 4711"`,
 		Args:    cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			if strings.TrimSpace(reason) == "" {

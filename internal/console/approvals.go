@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/http"
 	"slices"
+	"strings"
 
 	"github.com/credence-gateway/credence/internal/approval"
 )
@@ -55,7 +56,7 @@ func (a *api) decide(r *http.Request, yes bool) (any, error) {
 func told(err error) error {
 	known := []error{approval.ErrUnknown, approval.ErrOver, approval.ErrOwn, approval.ErrNotAsked, approval.ErrVoted, approval.ErrRaced}
 	if slices.ContainsFunc(known, func(k error) bool { return errors.Is(err, k) }) {
-		return failure{http.StatusConflict, err.Error()}
+		return failure{http.StatusConflict, strings.TrimPrefix(err.Error(), "approval: ")}
 	}
 	return err
 }

@@ -29,6 +29,7 @@ type Entry struct {
 	Resources  []string   `json:"resources,omitempty"` // ARNs
 	Decision   string     `json:"decision,omitempty"`  // "allow", "deny", "would_deny"
 	Approval   bool       `json:"approval,omitempty"`  // policy allows it only with one, whether it had one or not
+	Ticket     string     `json:"ticket,omitempty"`    // of the approval that was asked for or spent
 	Masks      []string   `json:"masks,omitempty"`     // sets that the answer was under, as policy said
 	Presigned  int64      `json:"presigned,omitempty"` // seconds that the link lives by which the call was made
 	Policies   []string   `json:"policies,omitempty"`  // that decided
@@ -112,7 +113,7 @@ func (l *leaf) entry(index int64) Entry {
 		Groups: l.Identity.Groups, OnBehalfOf: l.Identity.OnBehalfOf, Role: l.Identity.Role, Account: l.Account, Region: l.Region,
 		Source: l.Source, Operation: l.Name, Actions: l.Actions, Decision: l.Decision.Effect, Policies: l.Decision.Policies,
 		Set: l.Decision.Set, Rule: l.Rule, Error: l.Error, Message: l.Message, Outcome: l.Outcome, Peer: l.Peer, Count: l.Count,
-		Approval: l.Decision.Approval || l.Type == callBegin && l.Detail.Ticket != "", Masks: l.Decision.Masks, Presigned: l.Request.Presigned, Request: l.Request.Recording,
+		Approval: l.Decision.Approval || l.Type == callBegin && l.Detail.Ticket != "", Ticket: l.Detail.Ticket, Masks: l.Decision.Masks, Presigned: l.Request.Presigned, Request: l.Request.Recording,
 	}
 	if e.ID == "" {
 		e.ID = l.ID
