@@ -350,7 +350,17 @@ func TestMayOpen(t *testing.T) {
 // TestBadSets: the message names the place and the way out.
 func TestBadSets(t *testing.T) {
 	for name, tt := range map[string]struct{ text, want string }{
-		"syntax":            {"permit (principal, action, resource)", "p.cedar:"},
+		"syntax":            {"permit (principal, action, resource)", `p.cedar:1:37: the file ends where ";" should stand`},
+		"one equals sign":   {`permit (principal, action, resource) when { resource.bucket = "x" };`, `want "}", not "=": equality is "=="`},
+		"a missing part":    {`permit (principal, action) when { true };`, `want ",", not ")"`},
+		"a missing comma":   {`permit (principal, action in [AWS::Action::"s3:GetObject" AWS::Action::"s3:PutObject"], resource);`, `want ",", not "AWS"`},
+		"no effect":         {`Permit (principal, action, resource);`, `a policy begins with permit or forbid, not "Permit"`},
+		"no quotes":         {`permit (principal, action, resource) when { resource.bucket == reports };`, `before "}" stands what is no value: texts stand in quotes`},
+		"one quote":         {`permit (principal, action, resource) when { resource.bucket == "x };`, "p.cedar:1:64: literal not terminated"},
+		"an id's quotes":    {`@id(x) permit (principal, action, resource);`, `want a text in quotes before ")"`},
+		"action's type":     {`permit (principal, action == "s3:GetObject", resource);`, `want a name such as AWS::Action::"s3:GetObject" before ","`},
+		"id twice":          {`@id("a") @id("b") permit (principal, action, resource);`, `at "(": duplicate annotation: @id`},
+		"another type":      {`permit (principal, action == AWS::Action::"s3:GetObject", resource is S3::Bucket);`, "no action of its scope is about resources of that type"},
 		"unknown action":    {`permit (principal, action == AWS::Action::"s3:GetObjekt", resource);`, `did you mean "s3:GetObject"?`},
 		"unknown group":     {`permit (principal, action in AWS::Action::"s3:Reed", resource);`, `did you mean "s3:Read"?`},
 		"unknown type":      {`permit (principal, action, resource is S3::Objekt);`, `did you mean "S3::Object"?`},
@@ -396,9 +406,18 @@ func TestBadSets(t *testing.T) {
 	}
 }
 
-func TestEmptyFolderRefused(t *testing.T) {
-	if _, err := policies.New(policies.Config{Dir: t.TempDir(), Catalog: small{}}); err == nil {
-		t.Error("accepted")
+// TestNoFiles: a folder without policies is refused, and so is what is no folder.
+func TestNoFiles(t *testing.T) {
+	dir := t.TempDir()
+	write(t, dir, "p.txt", "")
+	for path, want := range map[string]string{
+		dir:                          "there is no *.cedar file in",
+		filepath.Join(dir, "nosuch"): "there is no folder",
+		filepath.Join(dir, "p.txt"):  "is a file: name the folder that it is in",
+	} {
+		if _, err := policies.New(policies.Config{Dir: path, Catalog: small{}}); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %s", path, err, want)
+		}
 	}
 }
 

@@ -64,7 +64,7 @@ func read(dir string) ([]source, string, error) {
 		return nil, "", err
 	}
 	if len(names) == 0 {
-		return nil, "", fmt.Errorf("there is no *.cedar file in %s: without policies nothing is allowed", dir)
+		return nil, "", noFiles(dir)
 	}
 	slices.Sort(names)
 	var files []source
@@ -83,6 +83,19 @@ func read(dir string) ([]source, string, error) {
 		files = append(files, source{filepath.Base(name), data})
 	}
 	return files, hex.EncodeToString(h.Sum(nil)), nil
+}
+
+// noFiles says why there is nothing to read.
+func noFiles(dir string) error {
+	switch info, err := os.Stat(dir); {
+	case errors.Is(err, fs.ErrNotExist):
+		return fmt.Errorf("there is no folder %s", dir)
+	case err != nil:
+		return err
+	case !info.IsDir():
+		return fmt.Errorf("%s is a file: name the folder that it is in", dir)
+	}
+	return fmt.Errorf("there is no *.cedar file in %s: without policies nothing is allowed", dir)
 }
 
 func readFile(path string) ([]byte, error) {
@@ -129,15 +142,50 @@ func place(file string, p *cedar.Policy) string {
 	return fmt.Sprintf("%s:%d:%d", file, p.Position().Line, p.Position().Column)
 }
 
-var parsePosition = regexp.MustCompile(`^parse error at .*:(\d+:\d+)(.*)$`)
+var (
+	parsePosition = regexp.MustCompile(`^parse error at .*?:(\d+:\d+) "(.*)": (.*)$`)
+	lexPosition   = regexp.MustCompile(`^<input>:(\d+:\d+): (.*)$`)
+	wantToken     = regexp.MustCompile(`^(?:exact )?got (.*) want (.*)$`)
+	badEffect     = regexp.MustCompile(`^unexpected effect: (.*)$`)
+)
 
-// syntaxError puts the place first, as compilers do.
+// syntaxError puts the place first, as compilers do, and says what the parser
+// says in a sentence.
 func syntaxError(file string, err error) error {
 	text := strings.TrimPrefix(err.Error(), "parser error: ")
 	if at := parsePosition.FindStringSubmatch(text); at != nil {
-		return fmt.Errorf("%s:%s: %s", file, at[1], strings.Trim(at[2], ": "))
+		return fmt.Errorf("%s:%s: %s", file, at[1], syntax(at[2], at[3]))
+	}
+	if at := lexPosition.FindStringSubmatch(text); at != nil {
+		return fmt.Errorf("%s:%s: %s", file, at[1], at[2])
 	}
 	return fmt.Errorf("%s: %s", file, text)
+}
+
+// syntax is an error of the parser in words; next is the token behind what it
+// stumbled over, as it is written in Go.
+func syntax(next, text string) string {
+	if w := wantToken.FindStringSubmatch(text); w != nil {
+		switch w[1] {
+		case "":
+			return fmt.Sprintf("the file ends where %q should stand", w[2])
+		case "=":
+			return fmt.Sprintf("want %q, not \"=\": equality is \"==\"", w[2])
+		}
+		return fmt.Sprintf("want %q, not %q", w[2], w[1])
+	}
+	if w := badEffect.FindStringSubmatch(text); w != nil {
+		return fmt.Sprintf("a policy begins with permit or forbid, not %q", w[1])
+	}
+	switch text {
+	case "invalid primary":
+		return fmt.Sprintf("before \"%s\" stands what is no value: texts stand in quotes", next)
+	case "expected string":
+		return fmt.Sprintf("want a text in quotes before \"%s\"", next)
+	case "expected ident":
+		return fmt.Sprintf("want a name such as AWS::Action::\"s3:GetObject\" before \"%s\"", next)
+	}
+	return fmt.Sprintf("at \"%s\": %s", next, text)
 }
 
 // maxAsked bounds the actions of a policy whose conditions tell them apart, each
@@ -294,6 +342,13 @@ func choose[V any](name, value string, into *V, known map[string]V) error {
 	return nil
 }
 
+// noAction is what the validator says of a scope that nothing fits, also beside
+// each name that it does not know; inapplicable is what it means.
+const (
+	noAction     = "unable to find an applicable action given the policy scope constraints"
+	inapplicable = "no action of its scope is about resources of that type, or for such a principal"
+)
+
 // maxErrors is how many errors of one policy are told.
 const maxErrors = 3
 
@@ -305,11 +360,17 @@ func (m *model) explain(place string, err error) error {
 		if _, text, ok := strings.Cut(line, "`, "); ok && strings.HasPrefix(line, "for policy `") {
 			line = text
 		}
+		if line == noAction {
+			line = inapplicable
+		}
 		line += m.hint(line)
 		if !seen[line] {
 			seen[line] = true
 			errs = append(errs, fmt.Errorf("%s: %s", place, line))
 		}
+	}
+	if len(errs) > 1 { // it follows from the others
+		errs = slices.DeleteFunc(errs, func(e error) bool { return strings.HasSuffix(e.Error(), inapplicable) })
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	if more := len(errs) - maxErrors; more > 0 {

@@ -193,6 +193,9 @@ func (l line) how() []string {
 	if l.Error != "" {
 		parts = append(parts, l.Error)
 	}
+	if l.Type == string(audit.PolicyLoad) {
+		parts = append(parts, strings.Split(l.Message, "\n")...)
+	}
 	if l.Rule != "" {
 		parts = append(parts, "rule "+l.Rule)
 	}

@@ -150,7 +150,9 @@ func (u *unit) onPolicies(hash string, count int, err error) {
 	e := &audit.Event{Type: audit.PolicyLoad, Outcome: "complete", Detail: map[string]string{"policySet": hash, "policies": strconv.Itoa(count)}}
 	if err != nil {
 		e.Outcome, e.Message = "refused", err.Error()
-		u.zlog.Error().Err(err).Msg("the policies on disk are not used; the last good set stays in force")
+		if u.engine != nil { // else nothing was in force, and who opens the set says what is wrong
+			u.zlog.Error().Err(err).Msg("the policies on disk are not used; the last good set stays in force")
+		}
 	} else {
 		u.zlog.Info().Int("policies", count).Str("set", hash).Msg("policies in force")
 	}

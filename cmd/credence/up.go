@@ -120,7 +120,7 @@ func keepServices(ctx context.Context, log zerolog.Logger, serve func(context.Co
 	}
 	var exit *exec.ExitError
 	if errors.As(err, &exit) && exit.ExitCode() > 0 && time.Since(began) < patience {
-		return errors.New("the services did not start: the line above says why")
+		return errors.New("the services did not start: what they say above is why")
 	}
 	log.Error().Err(err).Str("child", "serve").Msg("child ended and will be started again")
 	keep(ctx, log, "serve", serve)
