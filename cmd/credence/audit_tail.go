@@ -166,18 +166,18 @@ func printLeaf(w io.Writer, leaf []byte, f tailFlags) error {
 func (l line) text() string {
 	parts := []string{l.Time[:min(len(l.Time), 19)], fmt.Sprintf("%-13s", l.Type)}
 	if who := l.Identity.Principal; who != "" {
-		parts = append(parts, who)
+		parts = append(parts, field(who))
 	}
 	if l.Name != "" {
 		service, _, _ := strings.Cut(l.Source, ".")
-		parts = append(parts, service+":"+l.Name)
+		parts = append(parts, field(service+":"+l.Name))
 	}
 	for i, r := range l.Resources {
 		if i == 2 {
 			parts = append(parts, fmt.Sprintf("and %d more", len(l.Resources)-2))
 			break
 		}
-		parts = append(parts, r.ARN)
+		parts = append(parts, field(r.ARN))
 	}
 	return strings.Join(append(parts, l.how()...), "  ")
 }
@@ -191,22 +191,22 @@ func (l line) how() []string {
 		parts = append(parts, l.Outcome)
 	}
 	if l.Error != "" {
-		parts = append(parts, l.Error)
+		parts = append(parts, field(l.Error))
 	}
 	if l.Type == string(audit.PolicyLoad) {
-		parts = append(parts, strings.Split(l.Message, "\n")...)
+		parts = append(parts, printable(strings.ReplaceAll(l.Message, "\n", "  ")))
 	}
 	if l.Rule != "" {
-		parts = append(parts, "rule "+l.Rule)
+		parts = append(parts, "rule "+field(l.Rule))
 	}
 	if l.Count > 0 {
 		parts = append(parts, fmt.Sprintf("%d times", l.Count))
 	}
 	if l.Decision.Effect == "would_deny" {
-		parts = append(parts, "would deny "+l.Decision.Denied)
+		parts = append(parts, "would deny "+about(l.Decision.Denied))
 	}
 	if len(l.Decision.Policies) > 0 {
-		parts = append(parts, "by "+strings.Join(l.Decision.Policies, ", "))
+		parts = append(parts, "by "+strings.Join(fields(l.Decision.Policies), ", "))
 	}
 	return parts
 }
@@ -216,10 +216,10 @@ func (l line) act() []string {
 	var parts []string
 	d := &l.Detail
 	if l.Identity.Principal == "" && l.Identity.Session != "" {
-		parts = append(parts, "session "+l.Identity.Session)
+		parts = append(parts, "session "+field(l.Identity.Session))
 	}
 	if d.Operation != "" {
-		parts = append(parts, d.Operation)
+		parts = append(parts, field(d.Operation))
 	}
 	if d.Ticket != "" {
 		parts = append(parts, strings.TrimSpace("ticket "+d.Ticket+" "+d.State))
@@ -228,7 +228,7 @@ func (l line) act() []string {
 		parts = append(parts, "asks "+d.Asks)
 	}
 	if d.By != "" {
-		parts = append(parts, "by "+d.By)
+		parts = append(parts, "by "+field(d.By))
 	}
 	if d.Reason != "" {
 		parts = append(parts, fmt.Sprintf("%q", d.Reason))

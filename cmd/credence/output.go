@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,6 +35,33 @@ func (c *choice) Set(s string) error {
 	}
 	*c.value = s
 	return nil
+}
+
+// field is a text that an agent may have chosen as one field of a line: in Go's
+// quotes where it could be taken for more, or where a terminal would obey it.
+func field(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return r == ' ' || r == '"' || !strconv.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
+// fields are texts, each as a field.
+func fields(list []string) []string {
+	out := make([]string, 0, len(list))
+	for _, s := range list {
+		out = append(out, field(s))
+	}
+	return out
+}
+
+// about is "action on ARN" with the ARN as a field.
+func about(denied string) string {
+	action, arn, found := strings.Cut(denied, " on ")
+	if !found {
+		return field(denied)
+	}
+	return field(action) + " on " + field(arn)
 }
 
 func printJSON(w io.Writer, v any) error {

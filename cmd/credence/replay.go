@@ -231,16 +231,16 @@ func printable(s string) string {
 func describe(e *replay.Entry) string {
 	parts := []string{e.Time.Format(stamp)}
 	if e.IsCall() {
-		parts = append(parts, e.Service()+":"+e.Operation)
+		parts = append(parts, field(e.Service()+":"+e.Operation))
 	} else {
-		parts = append(parts, e.Type, e.Agent)
+		parts = append(parts, e.Type, field(e.Agent))
 	}
 	for i, r := range e.Resources {
 		if i == 2 {
 			parts = append(parts, fmt.Sprintf("and %d more", len(e.Resources)-2))
 			break
 		}
-		parts = append(parts, r)
+		parts = append(parts, field(r))
 	}
 	if e.Ticket != "" {
 		parts = append(parts, "ticket "+e.Ticket)
@@ -252,17 +252,17 @@ func describe(e *replay.Entry) string {
 	if e.Status != 0 {
 		parts = append(parts, strconv.Itoa(e.Status))
 	}
-	parts = append(parts, e.Error)
+	parts = append(parts, field(e.Error))
 	if e.Rule != "" {
-		parts = append(parts, "rule "+e.Rule)
+		parts = append(parts, "rule "+field(e.Rule))
 	}
 	if len(e.Policies) > 0 {
-		parts = append(parts, "by "+strings.Join(e.Policies, ", "))
+		parts = append(parts, "by "+strings.Join(fields(e.Policies), ", "))
 	}
 	if e.IsCall() {
 		parts = append(parts, e.ID)
 	}
-	return printable(strings.Join(nonEmpty(parts), "  "))
+	return strings.Join(nonEmpty(parts), "  ")
 }
 
 func nonEmpty(list []string) []string {

@@ -96,7 +96,7 @@ func printSessions(w io.Writer, list []replay.Session) error {
 		if s.Ended {
 			ended = "by a person"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", s.ID, s.Agent, s.Role, s.First.Format(stamp), s.Last.Format(stamp), s.Calls, s.Denied, s.Failed, ended)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", s.ID, field(s.Agent), s.Role, s.First.Format(stamp), s.Last.Format(stamp), s.Calls, s.Denied, s.Failed, ended)
 	}
 	return t.Flush()
 }
@@ -185,9 +185,9 @@ func (s *summary) count(e *replay.Entry) {
 
 func (s *summary) print(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	fmt.Fprintf(t, "session\t%s\nagent\t%s\nrole\t%s\n", s.ID, s.Agent, s.Role)
+	fmt.Fprintf(t, "session\t%s\nagent\t%s\nrole\t%s\n", s.ID, field(s.Agent), s.Role)
 	if len(s.OnBehalf) > 0 {
-		fmt.Fprintf(t, "for\t%s\n", strings.Join(s.OnBehalf, ", "))
+		fmt.Fprintf(t, "for\t%s\n", strings.Join(fields(s.OnBehalf), ", "))
 	}
 	fmt.Fprintf(t, "from\t%s\nto\t%s\ncalls\t%d, %d denied, %d not complete, %d recorded\n", s.First.Format(stamp), s.Last.Format(stamp), s.Calls, s.Denied, s.Failed, s.Recorded)
 	for _, o := range s.Operations {

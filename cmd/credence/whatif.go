@@ -97,11 +97,11 @@ func (s *show) printReport(r *replay.Report) {
 		c := &r.Changes[i]
 		fmt.Fprintf(s.w, "%s  %s\n", turn(c), describe(&c.Entry))
 		if c.Now.Effect == "approval" {
-			fmt.Fprintf(s.w, "    with approval, by %s\n", strings.Join(c.Now.Policies, ", "))
+			fmt.Fprintf(s.w, "    with approval, by %s\n", strings.Join(fields(c.Now.Policies), ", "))
 		} else if c.Now.Denied != "" {
-			fmt.Fprintf(s.w, "    nothing would allow %s\n", c.Now.Denied)
+			fmt.Fprintf(s.w, "    nothing would allow %s\n", about(c.Now.Denied))
 		} else if len(c.Now.Policies) > 0 {
-			fmt.Fprintf(s.w, "    by %s\n", strings.Join(c.Now.Policies, ", "))
+			fmt.Fprintf(s.w, "    by %s\n", strings.Join(fields(c.Now.Policies), ", "))
 		}
 	}
 	fmt.Fprintf(s.w, "%d calls decided again, %d would change", r.Decided, len(r.Changes))
