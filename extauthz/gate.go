@@ -264,6 +264,9 @@ func (c *call) leave() {
 // refuse records err and phrases it for the agent. A refusal that can't be
 // recorded is answered by that fault.
 func (c *call) refuse(ctx context.Context, err error) wire.Response {
+	if c.signature.Form == sigv4.FormQuery {
+		err = sigv4.InQuery(err)
+	}
 	answer := refuse.In(c.shape, err)
 	if fault := c.recordRefusal(ctx, answer); fault != nil {
 		err, answer = fault, refuse.In(c.shape, fault)

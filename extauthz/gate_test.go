@@ -187,8 +187,8 @@ func TestRefuse(t *testing.T) {
 		"takes on a role":     {ask: query("sts", "Action=AssumeRole&Version=2011-06-15&RoleArn=arn:aws:iam::111122223333:role/x&RoleSessionName=xx"), rule: "credential-vending", status: 403, code: "AccessDenied"},
 		"body left unread":    {ask: ask{method: "POST", url: "/", service: "dynamodb", body: `{"TableName":"orders"}`, unseen: true, headers: dynamo("GetItem", "").headers, hash: strings.Repeat("0", 64)}, rule: "call-body-unseen", status: 403, code: "AccessDenied"},
 		"unsigned payload":    {ask: ask{method: "POST", url: "/", service: "dynamodb", body: `{"TableName":"orders","Key":{"id":{"S":"1"}}}`, headers: dynamo("GetItem", "").headers, hash: "UNSIGNED-PAYLOAD"}, rule: "payload-unsigned", status: 403, code: "AccessDenied"},
-		"chunks outside S3":   {ask: ask{method: "POST", url: "/", service: "sts", body: "", hash: "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", headers: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, unseen: true}, rule: "call-body-unseen", status: 403, code: "AccessDenied"},
-		"chunks of no object": {ask: ask{method: "GET", url: ok, service: "s3", hash: "STREAMING-UNSIGNED-PAYLOAD-TRAILER", headers: chunked}, rule: "body-streamed", status: 403, code: "AccessDenied"},
+		"chunks outside S3":   {ask: ask{method: "POST", url: "/", service: "sts", body: "", hash: "STREAMING-AWS4-HMAC-SHA256-PAYLOAD", headers: map[string]string{"Content-Type": "application/x-www-form-urlencoded"}, unseen: true}, rule: "body-streamed", status: 403, code: "AccessDenied"},
+		"chunks of no object": {ask: ask{method: "GET", url: ok, service: "s3", hash: "STREAMING-UNSIGNED-PAYLOAD-TRAILER", headers: chunked}, rule: "body-streamed", status: 400, code: "InvalidRequest"},
 		"chunks of another service's object": {ask: ask{method: "POST", url: "/-/vaults/v/archives", service: "glacier", unseen: true, hash: sigv4.StreamingUnsigned, headers: chunked},
 			gateway: anywhere, rule: "body-streamed", status: 403, code: "AccessDenied"},
 		"a read whose body is unsigned": {ask: ask{method: "GET", url: ok, service: "s3", unseen: true, hash: "UNSIGNED-PAYLOAD"}, rule: "body-unread", status: 403, code: "AccessDenied"},
@@ -209,10 +209,14 @@ func TestRefuse(t *testing.T) {
 		"an unsigned header": {ask: put(ok, "a"), edit: func(r *wire.Request) {
 			r.Headers = append(r.Headers, wire.Header{Name: "x-amz-copy-source", Value: "/payroll/x"})
 		}, rule: "header-unsigned", status: 403, code: "AccessDenied", stren: true},
-		"a key of AWS's":    {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.AccessKeyID = "AKIAIOSFODNN7EXAMPLE"; return k }, rule: "key-aws", status: 403, code: "InvalidAccessKeyId", stren: true},
-		"a key of STS's":    {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.AccessKeyID = "ASIAIOSFODNN7EXAMPLE"; return k }, rule: "key-aws", status: 403, code: "InvalidAccessKeyId", stren: true},
-		"a key of nobody's": {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.AccessKeyID = "CRDNAAAAAAAAAAAAAAAA"; return k }, rule: "key-unknown", status: 403, code: "SignatureDoesNotMatch", stren: true},
-		"a wrong secret":    {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.Secret = secret.New("x"); return k }, rule: "signature-mismatch", status: 403, code: "SignatureDoesNotMatch", stren: true},
+		"a key of AWS's":                       {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.AccessKeyID = "AKIAIOSFODNN7EXAMPLE"; return k }, rule: "key-aws", status: 403, code: "InvalidAccessKeyId", stren: true},
+		"a key of STS's":                       {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.AccessKeyID = "ASIAIOSFODNN7EXAMPLE"; return k }, rule: "key-aws", status: 403, code: "InvalidAccessKeyId", stren: true},
+		"another's form":                       {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.AccessKeyID = "test-user"; return k }, rule: "key-form", status: 403, code: "InvalidAccessKeyId", stren: true},
+		"no session token":                     {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.SessionToken = secret.Secret{}; return k }, rule: "token-form", status: 400, code: "InvalidToken", stren: true},
+		"a token's form":                       {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.SessionToken = secret.New("my_token"); return k }, rule: "token-form", status: 400, code: "InvalidToken", stren: true},
+		"signed for a service that has no GET": {ask: ask{method: "GET", url: ok, service: "sns"}, rule: "scope-service", status: 400, code: "AuthorizationHeaderMalformed", stren: true},
+		"a key of nobody's":                    {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.AccessKeyID = "CRDNAAAAAAAAAAAAAAAA"; return k }, rule: "key-unknown", status: 403, code: "SignatureDoesNotMatch", stren: true},
+		"a wrong secret":                       {ask: get(ok), keys: func(_ *unit, k session.Keys) session.Keys { k.Secret = secret.New("x"); return k }, rule: "signature-mismatch", status: 403, code: "SignatureDoesNotMatch", stren: true},
 		"another's token": {ask: get(ok), keys: func(u *unit, k session.Keys) session.Keys {
 			other = u.login(nil)
 			k.SessionToken = other.SessionToken

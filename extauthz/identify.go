@@ -18,11 +18,15 @@ import (
 // identify proves who calls. Until the signature holds, the caller is a
 // stranger; what is refused after that is recorded under its session.
 func (c *call) identify(context.Context) error {
+	if err := c.cfg.Catalog.Misfit(c.r); err != nil {
+		c.shape = awsapi.Shape{Protocol: awsapi.RESTXML, Service: "s3", NoBody: c.shape.NoBody}
+		return err
+	}
 	if err := c.signature.Parse(c.r); err != nil {
 		return err
 	}
 	opened, key, err := c.cfg.Open(c.signature.AccessKeyID, c.signature.SessionToken)
-	if errors.Is(err, session.ErrUnknownKey) {
+	if session.Unknown(err) {
 		key = nobody
 	} else if err != nil {
 		return err
@@ -76,7 +80,7 @@ func from(sources []netip.Prefix, peer netip.Addr) bool {
 func (c *call) understand(context.Context) error {
 	var err error
 	if c.aws, err = c.meaning(c.body); err != nil {
-		return err
+		return c.unread(err)
 	}
 	c.shape = awsapi.Shape{Protocol: c.aws.Protocol, Service: c.aws.Service, NoBody: c.r.Method == http.MethodHead}
 	c.upstream, c.scope, err = c.cfg.Upstream(c.role.Connection, c.aws.Service, c.aws.Region, c.aws.HostPrefix)
@@ -93,6 +97,15 @@ func (c *call) understand(context.Context) error {
 		return nil
 	}
 	return refuse.ErrRepeated
+}
+
+// unread says of a body that came in chunks where it had to be read that this
+// is why it was not.
+func (c *call) unread(err error) error {
+	if c.signature.Streaming() && errors.Is(err, &awsapi.Refusal{Rule: "body-unseen"}) {
+		return refuse.ErrStreamed
+	}
+	return err
 }
 
 // meaning is what the request means with a body.

@@ -187,8 +187,8 @@ func (d *digest) Write(piece []byte) ([][]byte, error) {
 // Close compares the hash with the one that was signed:
 // sigv4.ErrPayloadMismatch.
 func (d *digest) Close() ([][]byte, error) {
-	if d.want != "" && d.want != d.hex() {
-		return nil, sigv4.ErrPayloadMismatch
+	if sum := d.hex(); d.want != "" && d.want != sum {
+		return nil, sigv4.PayloadMismatch(d.want, sum)
 	}
 	return nil, nil
 }

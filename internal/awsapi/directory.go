@@ -123,6 +123,20 @@ func parseEndpoint(raw string) (Upstream, error) {
 	return up, nil
 }
 
+// RegionError is ErrRegion about a region.
+type RegionError struct {
+	Region, Connection string
+	Only               string // the connection's one region; "" when it has several
+}
+
+// Error says which.
+func (e *RegionError) Error() string {
+	return fmt.Sprintf("%v: %s at %s", ErrRegion, printable(e.Region), e.Connection)
+}
+
+// Unwrap returns ErrRegion.
+func (e *RegionError) Unwrap() error { return ErrRegion }
+
 // Upstream returns where calls of a service (catalog id) in a region go, and
 // the scope that they are signed with. A service with one host for its
 // partition takes that host's signing region beside the connection's own
@@ -143,7 +157,7 @@ func (d *Directory) Upstream(name, service, region, hostPrefix string) (Upstream
 		return Upstream{}, SigningScope{}, fmt.Errorf("%w: AWS has no %s in the partition %s", ErrService, service, c.Partition)
 	}
 	if !slices.Contains(c.Regions, region) && (region == "" || region != rule.SigningRegion) {
-		return Upstream{}, SigningScope{}, fmt.Errorf("%w: %s at %s", ErrRegion, printable(region), name)
+		return Upstream{}, SigningScope{}, c.unreached(region)
 	}
 	scope := SigningScope{Service: s.head.SigningNames[0], Region: region}
 	if rule.SigningRegion != "" {
@@ -159,6 +173,15 @@ func (d *Directory) Upstream(name, service, region, hostPrefix string) (Upstream
 	}
 	host := hostPrefix + strings.ReplaceAll(rule.Host, "{region}", region)
 	return Upstream{Cluster: clusterName(name, hostPrefix, service, scope.Region), Authority: host, Host: host, Port: 443, TLS: true}, scope, nil
+}
+
+// unreached is the error of a region that the connection does not serve.
+func (c *connection) unreached(region string) error {
+	e := &RegionError{Region: region, Connection: c.Name}
+	if len(c.Regions) == 1 {
+		e.Only = c.Regions[0]
+	}
+	return e
 }
 
 // clusterName is "<connection>/<service>.<region>", or with a prefix of the host

@@ -71,7 +71,11 @@ func restXMLError(s Shape, e Error) []byte {
 	if s.Service != "" && s.Service != "s3" {
 		return queryError(e)
 	}
-	return element("Error", "Code", e.Code, "Message", e.Message, "RequestId", e.RequestID)
+	pairs := []string{"Code", e.Code, "Message", e.Message}
+	for _, more := range e.Elements {
+		pairs = append(pairs, more.Name, more.Value)
+	}
+	return element("Error", append(pairs, "RequestId", e.RequestID)...)
 }
 
 func queryError(e Error) []byte {

@@ -116,8 +116,12 @@ type Error struct {
 	Code       string // e.g. "AccessDenied"
 	Message    string
 	RequestID  string
-	RetryAfter int // milliseconds; 0 leaves out the retry headers
+	RetryAfter int       // milliseconds; 0 leaves out the retry headers
+	Elements   []Element // that S3 adds to its own errors
 }
+
+// Element is one more element of an error of S3's.
+type Element struct{ Name, Value string }
 
 // Shape is how a service phrases its errors.
 type Shape struct {

@@ -22,7 +22,10 @@
 // themselves, and so the agent that gives up knows it is no overload.
 //
 // An unknown key and a wrong signature read alike, so that nobody can tell
-// which keys exist.
+// which keys exist. What can't be a key by its form is told so.
+//
+// S3's requests are answered in S3's own codes, texts and elements, of which
+// In knows; what helps here stands in the element Advice then.
 package refuse
 
 import (
@@ -43,6 +46,10 @@ type Answer struct {
 	Code    string // AWS error code
 	Message string // what to do next, in one or two sentences
 	Retry   time.Duration
+
+	// Elements are what S3 adds to its own error, and Advice, which says what
+	// Message would where S3's own text stands in its place.
+	Elements []awsapi.Element
 }
 
 // For returns the answer to err, which must not be nil.
@@ -66,7 +73,7 @@ func For(err error) Answer {
 // server's to add.
 func Render(a Answer, shape awsapi.Shape, requestID string) wire.Response {
 	return awsapi.EncodeError(shape, awsapi.Error{
-		Status: a.Status, Code: a.Code, Message: a.Message, RequestID: requestID, RetryAfter: int(a.Retry.Milliseconds()),
+		Status: a.Status, Code: a.Code, Message: a.Message, RequestID: requestID, RetryAfter: int(a.Retry.Milliseconds()), Elements: a.Elements,
 	})
 }
 

@@ -15,6 +15,7 @@ import (
 	"github.com/credence-gateway/credence/internal/awsapi"
 	"github.com/credence-gateway/credence/internal/mint"
 	"github.com/credence-gateway/credence/internal/refuse"
+	"github.com/credence-gateway/credence/internal/secret"
 	"github.com/credence-gateway/credence/internal/session"
 	"github.com/credence-gateway/credence/internal/sigv4"
 	"github.com/credence-gateway/credence/internal/wire"
@@ -60,16 +61,25 @@ func TestTable(t *testing.T) {
 func TestS3(t *testing.T) {
 	var b strings.Builder
 	s3 := awsapi.Shape{Protocol: awsapi.RESTXML, Service: "s3"}
-	for _, err := range append(refuse.Errors(), parsed(t)...) {
-		common, a := refuse.For(err), refuse.In(s3, err)
+	show := func(where string, a refuse.Answer) {
+		fmt.Fprintf(&b, "%-22s %-6s %d %-34s %s\n", a.Rule, where, a.Status, a.Code, a.Message)
+		for _, e := range a.Elements {
+			fmt.Fprintf(&b, "    %s: %s\n", e.Name, e.Value)
+		}
+	}
+	for _, err := range append(refuse.Errors(), detailed(t)...) {
+		common, a, inQuery := refuse.For(err), refuse.In(s3, err), refuse.In(s3, sigv4.InQuery(err))
 		if a.Rule != common.Rule || a.Retry != common.Retry {
 			t.Errorf("%v: %+v and %+v", err, a, common)
 		}
-		if a != common {
-			fmt.Fprintf(&b, "%-22s %d %-34s %s\n", a.Rule, a.Status, a.Code, a.Message)
+		if !cmp.Equal(a, common) {
+			show("", a)
+		}
+		if !cmp.Equal(inQuery, a) {
+			show("query", inQuery)
 		}
 		for _, other := range []awsapi.Shape{{Protocol: awsapi.JSON10}, {Protocol: awsapi.RESTXML, Service: "route53"}, {Protocol: awsapi.Query}} {
-			if got := refuse.In(other, err); got != common {
+			if got := refuse.In(other, err); !cmp.Equal(got, common) {
 				t.Errorf("%v in %v: %+v", err, other, got)
 			}
 		}
@@ -87,6 +97,28 @@ func TestS3(t *testing.T) {
 	if diff := cmp.Diff(string(want), b.String()); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// detailed are refusals with what they are about.
+func detailed(t *testing.T) []error {
+	t.Helper()
+	list := append(parsed(t), sigv4.PayloadMismatch("aa", "bb"), &session.KeyFormError{ID: "minio"},
+		&awsapi.RegionError{Region: "us-west-1", Connection: "prod", Only: "eu-west-1"}, &awsapi.RegionError{Region: "us-west-1", Connection: "prod"},
+		&awsapi.MisfitError{Service: "sns"}, &awsapi.MisfitError{Service: "sns", InQuery: true})
+	r := wire.Request{Method: "GET", Authority: "h", Target: "/b/k?X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Credential=a/20260801/r/s3/aws4_request" +
+		"&X-Amz-Date=20260801T000000Z&X-Amz-SignedHeaders=host&X-Amz-Expires=60&X-Amz-Signature=" + sigv4.EmptySHA256}
+	s, err := sigv4.Parse(&r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, now := range []time.Time{s.Time.Add(time.Hour), s.Time.Add(-time.Hour)} {
+		_, err := s.Verify(&r, secret.New("x"), "", now, sigv4.Options{})
+		list = append(list, err)
+	}
+	return append(list, refusal(t, wire.Request{Method: "PUT", Authority: "h", Target: "/b/k", Headers: wire.Headers{
+		{Name: "authorization", Value: "AWS4-HMAC-SHA256 Credential=a/20260801/r/s3/aws4_request,SignedHeaders=host;x-amz-date,Signature=" + sigv4.EmptySHA256},
+		{Name: "x-amz-date", Value: "20260801T000000Z"}, {Name: "x-amz-copy-source", Value: "b/k"}, {Name: "x-amz-tagging", Value: "a=b"},
+	}}))
 }
 
 // parsed are refusals with what they are about, as sigv4 finds them.

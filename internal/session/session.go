@@ -37,6 +37,9 @@ const Prefix = "CRDN"
 // MaxToken is the most bytes of a session token.
 const MaxToken = 1536
 
+// minToken is less than the shortest claims come to.
+const minToken = 128
+
 const idLength = len(Prefix) + 16
 
 var (
@@ -50,6 +53,12 @@ var (
 	ErrRealKey = errors.New("session: an AWS key, not one of this gateway")
 	// ErrUnknownKey: the id or its token is not one that this gateway made.
 	ErrUnknownKey = errors.New("session: the key is not one of this gateway")
+	// ErrKeyForm: the id has not the form of this gateway's, so there can be no
+	// such key. It comes as a KeyFormError.
+	ErrKeyForm = errors.New("session: the key id does not have this gateway's form")
+	// ErrTokenForm: no token, or one whose length or letters no token of a
+	// gateway has, whether there is such a key or not.
+	ErrTokenForm = errors.New("session: the session token is missing, or does not have this gateway's form")
 	// ErrExpired: the session has ended by its time.
 	ErrExpired = errors.New("session: expired")
 	// ErrRevoked: the session was ended by a person.
@@ -60,6 +69,21 @@ var (
 	// ErrTooLarge: the claims do not fit into a token.
 	ErrTooLarge = errors.New("session: the claims are too long for a session token")
 )
+
+// KeyFormError is ErrKeyForm about an id.
+type KeyFormError struct{ ID string }
+
+// Error says which.
+func (e *KeyFormError) Error() string { return fmt.Sprintf("%v: %q", ErrKeyForm, e.ID) }
+
+// Unwrap returns ErrKeyForm.
+func (e *KeyFormError) Unwrap() error { return ErrKeyForm }
+
+// Unknown reports whether err is that a key, or its token, is none of this
+// gateway's: ErrUnknownKey, ErrKeyForm, ErrTokenForm.
+func Unknown(err error) bool {
+	return errors.Is(err, ErrUnknownKey) || errors.Is(err, ErrKeyForm) || errors.Is(err, ErrTokenForm)
+}
 
 // Config says how a Keeper behaves.
 type Config struct {
@@ -154,7 +178,7 @@ func (k *Keeper) newKeyID() string {
 // session of that key exists: for work that a verified request began. Its error
 // is ErrUnknownKey.
 func (k *Keeper) Secret(accessKeyID string) (secret.Secret, error) {
-	if len(accessKeyID) != idLength || !strings.HasPrefix(accessKeyID, Prefix) {
+	if !hasForm(accessKeyID) {
 		return secret.Secret{}, ErrUnknownKey
 	}
 	s, ok := k.secret(accessKeyID)
@@ -178,13 +202,17 @@ func (k *Keeper) secret(id string) (secret.Secret, bool) {
 }
 
 // Open returns the session of a key id and its token, and the secret that it
-// signs with. Errors: ErrRealKey, ErrUnknownKey, ErrExpired, ErrRevoked.
+// signs with. Errors: ErrRealKey, ErrKeyForm, ErrTokenForm, ErrUnknownKey,
+// ErrExpired, ErrRevoked.
 func (k *Keeper) Open(accessKeyID, token string) (Session, secret.Secret, error) {
 	if IsRealKey(accessKeyID) {
 		return Session{}, secret.Secret{}, ErrRealKey
 	}
-	if len(accessKeyID) != idLength || !strings.HasPrefix(accessKeyID, Prefix) || len(token) > MaxToken {
-		return Session{}, secret.Secret{}, ErrUnknownKey
+	if !hasForm(accessKeyID) {
+		return Session{}, secret.Secret{}, &KeyFormError{accessKeyID}
+	}
+	if len(token) < minToken || len(token) > MaxToken {
+		return Session{}, secret.Secret{}, ErrTokenForm
 	}
 	key := keyOf(accessKeyID, token)
 	e, ok := k.opened.get(key)
@@ -204,6 +232,19 @@ func (k *Keeper) Open(accessKeyID, token string) (Session, secret.Secret, error)
 	return e.session, e.secret, nil
 }
 
+// hasForm reports whether id has the form of this gateway's.
+func hasForm(id string) bool {
+	if len(id) != idLength || !strings.HasPrefix(id, Prefix) {
+		return false
+	}
+	for _, c := range []byte(id[len(Prefix):]) {
+		if (c < 'A' || c > 'Z') && (c < '2' || c > '7') {
+			return false
+		}
+	}
+	return true
+}
+
 // IsRealKey reports whether id has the form of one of AWS's own key ids.
 func IsRealKey(id string) bool {
 	return strings.HasPrefix(id, "AKIA") || strings.HasPrefix(id, "ASIA")
@@ -213,7 +254,7 @@ func IsRealKey(id string) bool {
 func (k *Keeper) open(id, token string) (opened, error) {
 	raw, err := tokenForm.DecodeString(token)
 	if err != nil || strings.ContainsAny(token, "\r\n") { // which the decoder would skip
-		return opened{}, ErrUnknownKey
+		return opened{}, misread(token)
 	}
 	plain, err := k.tokens.Open(nil, raw)
 	if err != nil {
@@ -228,6 +269,17 @@ func (k *Keeper) open(id, token string) (opened, error) {
 		return opened{}, ErrUnknownKey
 	}
 	return opened{c.session(), key}, nil
+}
+
+// misread is the error of a token that does not decode: by its letters it may
+// still be one that was cut or changed.
+func misread(token string) error {
+	for _, c := range []byte(token) {
+		if !strings.ContainsRune("-_", rune(c)) && (c < '0' || c > '9') && (c < 'A' || c > 'Z') && (c < 'a' || c > 'z') {
+			return ErrTokenForm
+		}
+	}
+	return ErrUnknownKey
 }
 
 func toClaims(key string, s Session) claims {

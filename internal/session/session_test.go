@@ -87,19 +87,19 @@ func TestOpenRefuses(t *testing.T) {
 	}{
 		"an AWS key":               {"AKIAIOSFODNN7EXAMPLE", "", session.ErrRealKey},
 		"an AWS session key":       {"ASIAIOSFODNN7EXAMPLE", token, session.ErrRealKey},
-		"no token":                 {a.AccessKeyID, "", session.ErrUnknownKey},
+		"no token":                 {a.AccessKeyID, "", session.ErrTokenForm},
 		"the token of another key": {a.AccessKeyID, b.SessionToken.Reveal(), session.ErrUnknownKey},
 		"another gateway's":        {strange.AccessKeyID, strange.SessionToken.Reveal(), session.ErrUnknownKey},
 		"a flipped bit":            {a.AccessKeyID, token[:40] + string(rune(token[40]^1)) + token[41:], session.ErrUnknownKey},
 		"cut":                      {a.AccessKeyID, token[:len(token)-4], session.ErrUnknownKey},
-		"too long":                 {a.AccessKeyID, token + strings.Repeat("A", 2000), session.ErrUnknownKey},
-		"a line end in it":         {a.AccessKeyID, token[:40] + "\n" + token[40:], session.ErrUnknownKey},
-		"a line end after it":      {a.AccessKeyID, token + "\n", session.ErrUnknownKey},
-		"an id with a line end":    {a.AccessKeyID[:19] + "\n", token, session.ErrUnknownKey},
-		"no base64":                {a.AccessKeyID, token + "=", session.ErrUnknownKey},
-		"an id of another form":    {"CRDN", token, session.ErrUnknownKey},
-		"lower case":               {strings.ToLower(a.AccessKeyID), token, session.ErrUnknownKey},
-		"nothing":                  {"", "", session.ErrUnknownKey},
+		"too long":                 {a.AccessKeyID, token + strings.Repeat("A", 2000), session.ErrTokenForm},
+		"a line end in it":         {a.AccessKeyID, token[:40] + "\n" + token[40:], session.ErrTokenForm},
+		"a line end after it":      {a.AccessKeyID, token + "\n", session.ErrTokenForm},
+		"an id with a line end":    {a.AccessKeyID[:19] + "\n", token, session.ErrKeyForm},
+		"no base64":                {a.AccessKeyID, token + "=", session.ErrTokenForm},
+		"an id of another form":    {"CRDN", token, session.ErrKeyForm},
+		"lower case":               {strings.ToLower(a.AccessKeyID), token, session.ErrKeyForm},
+		"nothing":                  {"", "", session.ErrKeyForm},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if _, _, err := k.Open(tt.id, tt.token); !errors.Is(err, tt.want) {

@@ -11,7 +11,7 @@ const (
 	isDigit                        // 0–9
 	isLowerHex                     // 0–9 a–f
 	isHex                          // 0–9 a–f A–F
-	isWord                         // 0–9 a–z A–Z _
+	isKeyID                        // 0–9 a–z A–Z _
 	isRegion                       // 0–9 a–z -
 	isService                      // 0–9 a–z A–Z -
 	isVisible                      // space to ~
@@ -25,7 +25,7 @@ var classes = func() (table [256]class) {
 	const digits, lower, upper = "0123456789", "abcdefghijklmnopqrstuvwxyz", "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 	sets := map[class]string{
 		isUpper: upper, isDigit: digits, isLowerHex: digits + "abcdef", isHex: digits + "abcdefABCDEF",
-		isWord: digits + lower + upper + "_", isRegion: digits + lower + "-", isService: digits + lower + upper + "-",
+		isKeyID: digits + lower + upper + "_-", isRegion: digits + lower + "-", isService: digits + lower + upper + "-",
 		isHost:       digits + lower + upper + "_-.:[]",
 		isToken:      digits + lower + "!#$%&'*+-.^_`|~",
 		isUnreserved: digits + lower + upper + "-._~",

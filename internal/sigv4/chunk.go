@@ -115,6 +115,7 @@ type ChunkResigner struct {
 	bound bool     // place is in piece
 
 	left  int64 // bytes of data to come of the chunk at hand
+	spill bool  // it goes beyond the length: it is read for what else is wrong with it, and not given out
 	frame int   // bytes read of the CR LF behind it
 	total int64 // bytes of data so far
 	done  bool  // the end of the framing was read
@@ -295,16 +296,20 @@ func (r *ChunkResigner) header() (bool, error) {
 	switch {
 	case !ok:
 		return false, ErrChunkHeader
-	case size > r.config.Length-r.total || size == 0 && r.total != r.config.Length:
+	case size == 0 && r.total != r.config.Length:
 		return false, ErrDecodedLength
 	case size == 0:
 		return r.final()
-	case r.signed && size > int64(r.config.MaxChunk):
+	}
+	r.left, r.frame, r.spill = size, 0, size > r.config.Length-r.total
+	switch long := size > int64(r.config.MaxChunk); {
+	case r.spill && long:
+		return false, ErrDecodedLength
+	case r.signed && long:
 		return false, ErrChunkSize
-	case !r.signed:
+	case !r.signed && !r.spill:
 		r.release()
 	}
-	r.left, r.frame = size, 0
 	r.step = (*ChunkResigner).data
 	return true, nil
 }
@@ -340,7 +345,12 @@ func (r *ChunkResigner) data() (bool, error) {
 			return false, err
 		}
 	}
-	if whole || !r.signed {
+	switch {
+	case whole && r.spill:
+		return false, ErrDecodedLength
+	case r.spill:
+		r.from = r.at
+	case whole || !r.signed:
 		r.release()
 	}
 	if whole {
@@ -420,6 +430,9 @@ func (r *ChunkResigner) checkTrailer(lines []byte) error {
 		return nil
 	}
 	line, rest, _ := bytes.Cut(lines, []byte("\r\n"))
+	if bytes.IndexByte(line, '\r') >= 0 {
+		return ErrChunkFrame
+	}
 	name, value, _ := strings.Cut(string(line), ":")
 	if name != r.config.Trailer {
 		return ErrTrailer.about(name)
@@ -436,8 +449,11 @@ func (r *ChunkResigner) checkTrailer(lines []byte) error {
 		}
 		return nil
 	}
-	if len(rest) != len(trailerSign)+64+2 || !bytes.HasPrefix(rest, []byte(trailerSign)) {
+	if len(rest) == 0 {
 		return ErrTrailer
+	}
+	if len(rest) != len(trailerSign)+64+2 || !bytes.HasPrefix(rest, []byte(trailerSign)) {
+		return ErrTrailerFrame
 	}
 	canonical := sha256.Sum256([]byte(name + ":" + value + "\n"))
 	if !resign(&r.in, &r.out, true, canonical, rest[len(trailerSign):len(trailerSign)+64]) {

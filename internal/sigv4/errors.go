@@ -3,6 +3,7 @@ package sigv4
 import (
 	"errors"
 	"fmt"
+	"time"
 )
 
 // Refusal is a reason to refuse a request. Every sentinel below is one; compare
@@ -31,6 +32,9 @@ type inQuery struct{ error }
 // Unwrap returns the reason.
 func (e inQuery) Unwrap() error { return e.error }
 
+// InQuery says of err that it is about a signature in the query.
+func InQuery(err error) error { return inQuery{err} }
+
 // Presigned reports whether err is about a signature in the query.
 func Presigned(err error) bool {
 	var q inQuery
@@ -42,8 +46,10 @@ func refusal(rule, text string) *Refusal { return &Refusal{rule, text} }
 // Detail is a refusal, and what exactly it is about.
 type Detail struct {
 	*Refusal
-	Part  string // what of it, one of the parts below; often ""
-	Value string // what was sent, cut, since the agent chose it
+	Part  string    // what of it, one of the parts below; often ""
+	Value string    // what was sent, cut, since the agent chose it
+	Want  string    // what it is measured by, such as the digest of the body; often ""
+	At    time.Time // by which clock, of ErrClock and ErrExpired; else zero
 }
 
 // Parts, where one refusal has several.
@@ -71,8 +77,19 @@ func (d *Detail) Unwrap() error { return d.Refusal }
 func (r *Refusal) about(what string) error { return r.of("", what) }
 
 func (r *Refusal) of(part, value string) error {
-	const longest = 64
-	return &Detail{r, part, value[:min(len(value), longest)]}
+	return r.with(Detail{Part: part, Value: value})
+}
+
+// with adds a detail.
+func (r *Refusal) with(d Detail) error {
+	const longest = 256
+	d.Refusal, d.Value = r, d.Value[:min(len(d.Value), longest)]
+	return &d
+}
+
+// PayloadMismatch is ErrPayloadMismatch about both digests, in hex.
+func PayloadMismatch(declared, computed string) error {
+	return ErrPayloadMismatch.with(Detail{Value: declared, Want: computed})
 }
 
 // Refusals of the form: which signature, and where.
@@ -205,6 +222,9 @@ var (
 	// ErrTrailer: the trailer is not exactly the one that x-amz-trailer
 	// declares, which must be one x-amz-checksum-* that the gateway knows (A28).
 	ErrTrailer = refusal("trailer", "the trailer differs from x-amz-trailer, or is not one of the checksums of S3: crc32, crc32c, crc64nvme, sha1, sha256, sha512, md5, xxhash64, xxhash3, xxhash128")
+	// ErrTrailerFrame: in the signed form something else than the trailer's
+	// signature follows it (A28).
+	ErrTrailerFrame = refusal("trailer-frame", "the trailer is followed by something else than its signature: send one x-amz-checksum-* and x-amz-trailer-signature")
 	// ErrTrailerSignature: the signature of the trailer is another one (A28).
 	ErrTrailerSignature = refusal("trailer-signature", "the signature of the trailer does not match")
 	// ErrChecksum: the checksum in the trailer is not that of the body (A28).

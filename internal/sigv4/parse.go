@@ -173,7 +173,7 @@ func (s *Signature) parseCredential(credential string) error {
 	region, rest, _ := strings.Cut(rest, "/")
 	service, end, _ := strings.Cut(rest, "/")
 	switch {
-	case !isWord.name(key, 128), !isRegion.name(region, 64), !isService.name(service, 64), end == "", strings.Contains(end, "/"):
+	case !isKeyID.name(key, 128), !isRegion.name(region, 64), !isService.name(service, 64), end == "", strings.Contains(end, "/"):
 		return ErrCredential.about(credential)
 	case end != terminator:
 		return ErrCredential.of(PartTerminal, end)
@@ -223,7 +223,7 @@ func (s *Signature) setTime(r *wire.Request, value string) error {
 		return ErrDate.about(value)
 	}
 	if value[:len(dateFormat)] != s.Scope.Date {
-		return ErrScopeDate.about(s.Scope.Date)
+		return ErrScopeDate.with(Detail{Value: s.Scope.Date, Want: value[:len(dateFormat)]})
 	}
 	s.Time, s.date = t, value
 	date, n := r.Headers.Get("date")
@@ -275,14 +275,18 @@ func (s *Signature) checkCoverage(r *wire.Request) error {
 			return err
 		}
 	}
+	var missing []string
 	for i := range r.Headers {
 		name := r.Headers[i].Name
 		if !strings.HasPrefix(name, "x-amz-") || name == headerPayload && s.Form == FormHeader {
 			continue
 		}
 		if !s.signs(name) {
-			return ErrUnsignedHeader.about(name)
+			missing = append(missing, name)
 		}
+	}
+	if missing != nil {
+		return ErrUnsignedHeader.about(strings.Join(missing, ", "))
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package sigv4
 
 import (
 	"crypto/subtle"
+	"strconv"
 	"time"
 
 	"github.com/credence-gateway/credence/internal/secret"
@@ -58,18 +59,23 @@ func (s *Signature) checkClock(now time.Time) error {
 	}
 	ahead, skew := s.Time.Sub(now), maxSkew(s.Scope.Service)
 	if ahead > skew {
-		return ErrClock
+		return ErrClock.with(Detail{Value: s.date, At: now})
 	}
 	if s.Form == FormQuery {
 		if -ahead > s.Expires {
-			return ErrExpired
+			return s.expired(now)
 		}
 		return nil
 	}
 	if -ahead > skew {
-		return ErrClock
+		return ErrClock.with(Detail{Value: s.date, At: now})
 	}
 	return nil
+}
+
+// expired is ErrExpired about the lifetime in seconds and its end.
+func (s *Signature) expired(now time.Time) error {
+	return ErrExpired.with(Detail{Value: strconv.Itoa(int(s.Expires / time.Second)), Want: s.Time.Add(s.Expires).Format(time.RFC3339), At: now})
 }
 
 // maxSkew is the distance of clocks that AWS allows: 15 minutes for S3, 5 for the others.
@@ -86,7 +92,7 @@ func (s *Signature) payload(seen string) (string, error) {
 	switch {
 	case s.PayloadHash != "":
 		if isDigest(s.PayloadHash) && seen != "" && seen != s.PayloadHash {
-			return "", ErrPayloadMismatch
+			return "", PayloadMismatch(s.PayloadHash, seen)
 		}
 		return s.PayloadHash, nil
 	case isS3(s.Scope.Service):

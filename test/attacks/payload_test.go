@@ -121,13 +121,13 @@ func TestA26_UnsignedPayload(t *testing.T) {
 			q.add("x-amz-content-sha256", q.digest)
 			q.add("x-amz-decoded-content-length", "1")
 			q.add("x-amz-trailer", awschunk.Trailer)
-		}, nil, 403, denied, "call-body-unseen", true},
+		}, nil, 403, denied, "body-streamed", true},
 		attack{"a document of S3's that Envoy did not read", s3("PUT", "/reports?%70olicy", `{}`), unsigned, nil, 403, denied, "call-body-unseen", true},
 		attack{"a document in chunks", s3("PUT", "/reports?policy", "0\r\n\r\n"), func(q *request) {
 			q.digest = sigv4.StreamingUnsigned
 			q.add("x-amz-decoded-content-length", "0")
 			q.add("x-amz-trailer", awschunk.Trailer)
-		}, nil, 403, denied, "call-body-unseen", true},
+		}, nil, 400, invalid, "body-streamed", true},
 	)
 }
 
@@ -276,15 +276,17 @@ const sum = awschunk.Trailer + ":"
 
 func TestA28_Trailer(t *testing.T) {
 	const signature = "x-amz-trailer-signature:"
+	twice := func(b, l, a []byte) []byte { return append(append(append(b, l...), l...), a...) }
+	another := func(b, l, a []byte) []byte { return append(append(append(b, l...), "x-amz-meta-a:b\r\n"...), a...) }
 	cuts(t,
 		cut{"missing", line(sum, func(b, _, a []byte) []byte { return append(b, a...) }), "trailer", trailing},
 		cut{"renamed", line(sum, func(b, l, a []byte) []byte {
 			return append(append(b, bytes.Replace(l, []byte("crc32"), []byte("crc64"), 1)...), a...)
 		}), "trailer", trailing},
-		cut{"twice", line(sum, func(b, l, a []byte) []byte { return append(append(append(b, l...), l...), a...) }), "trailer", trailing},
-		cut{"another added", line(sum, func(b, l, a []byte) []byte {
-			return append(append(append(b, l...), "x-amz-meta-a:b\r\n"...), a...)
-		}), "trailer", trailing},
+		cut{"twice", line(sum, twice), "trailer-frame", both},
+		cut{"twice", line(sum, twice), "trailer", forms[2:]},
+		cut{"another added", line(sum, another), "trailer-frame", both},
+		cut{"another added", line(sum, another), "trailer", forms[2:]},
 		cut{"where none was announced", func(b []byte) []byte { return append(b[:len(b)-2], sum+"AAAAAA==\r\n\r\n"...) }, "trailer", forms[:1]},
 		cut{"wrong checksum", line(sum, func(b, l, a []byte) []byte { return append(append(b, sum+"AAAAAA==\r\n"...), a...) }), "trailer-checksum", trailing},
 		cut{"without its signature", line(signature, func(b, _, a []byte) []byte { return append(b, a...) }), "trailer", both},
@@ -306,7 +308,7 @@ func TestA29_Framing(t *testing.T) {
 		cut{"sign", func(b []byte) []byte { return append([]byte("+"), b...) }, "chunk-header", nil},
 		cut{"extension before the signature", func(b []byte) []byte { return append(append([]byte{}, b[:5]...), append([]byte(";x=1"), b[5:]...)...) }, "chunk-header", nil},
 		cut{"line feed alone", func(b []byte) []byte { return bytes.Replace(b, []byte("\r\n"), []byte("\n"), 1) }, "chunk-header", nil},
-		cut{"longer than it says", func(b []byte) []byte { return bytes.Replace(b, []byte("10000"), []byte("fffff"), 1) }, "decoded-length", nil},
+		cut{"longer than it says", func(b []byte) []byte { return bytes.Replace(b, []byte("10000"), []byte("fffff"), 1) }, "chunk-truncated", nil},
 		cut{"shorter than it says", func(b []byte) []byte { return bytes.Replace(b, []byte("10000"), []byte("ffff"), 1) }, "chunk-frame", nil},
 		cut{"bytes behind the end", func(b []byte) []byte { return append(b, "x"...) }, "chunk-excess", nil},
 		cut{"another body behind the end", func(b []byte) []byte { return append(b, b...) }, "chunk-excess", nil},

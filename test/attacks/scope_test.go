@@ -227,7 +227,7 @@ func TestA21_SessionToken(t *testing.T) {
 		return get()(issue(t, time.Now().Add(-time.Hour), time.Now().Add(-time.Second)))
 	}
 	refused(t,
-		attack{"missing", get(), token(func(string) string { return "" }), nil, 403, mismatch, "key-unknown", false},
+		attack{"missing", get(), token(func(string) string { return "" }), nil, 400, "InvalidToken", "token-form", false},
 		attack{"taken away", get(), nil, func(q *request) { q.drop("x-amz-security-token") }, 400, incomplete, "header-absent", false},
 		attack{"unsigned", get(), signing("host;x-amz-content-sha256;x-amz-date"), nil, 403, denied, "header-unsigned", false},
 		attack{"expired", ended, nil, nil, 403, "ExpiredToken", "session-expired", false},

@@ -6,7 +6,9 @@
 //
 // versitygw is built from its module as it is, but for the places in which its
 // test client signs without a session token and its server refuses one with
-// its own key: there it takes the token that the environment gives. Without
+// its own key: there it takes the token that the environment gives. A case that
+// adds a token puts it in place of that one, and a case that makes a user asks
+// versitygw itself for it, by its admin API, which is none of AWS's. Without
 // these variables nothing differs.
 package versity_test
 
@@ -35,6 +37,11 @@ func TestMain(m *testing.M) { gateway.Main(m) }
 const (
 	clientToken = "VERSITY_CLIENT_TOKEN"
 	serverToken = "VERSITY_SERVER_TOKEN"
+
+	adminEndpoint = "VERSITY_ADMIN_ENDPOINT"
+	adminAccess   = "VERSITY_ADMIN_ACCESS"
+	adminSecret   = "VERSITY_ADMIN_SECRET"
+	adminToken    = "VERSITY_ADMIN_TOKEN"
 )
 
 // patch is a change to a file of versitygw's: every old becomes fresh, times
@@ -49,6 +56,13 @@ var patches = []patch{
 	{"tests/integration/utils.go", `SecretAccessKey: s.awsSecret}`, `SecretAccessKey: s.awsSecret, SessionToken: os.Getenv("` + clientToken + `")}`, 3},
 	{"tests/integration/utils.go", `SecretAccessKey: secret}`, `SecretAccessKey: secret, SessionToken: os.Getenv("` + clientToken + `")}`, 1},
 	{"tests/integration/utils.go", "import (\n", "import (\n\t\"os\"\n", 1},
+	{"tests/integration/utils.go", `"-a", s.awsID, "-s", s.awsSecret, "-er", s.endpoint, "create-user"`,
+		`"-a", given("` + adminAccess + `", s.awsID), "-s", given("` + adminSecret + `", s.awsSecret), "-er", given("` + adminEndpoint + `", s.endpoint), "create-user"`, 1},
+	{"tests/integration/utils.go", "func createUsers(", "func given(name, or string) string {\n\tif v := os.Getenv(name); v != \"\" {\n\t\treturn v\n\t}\n\treturn or\n}\n\nfunc createUsers(", 1},
+	{"cmd/internal/gwcli/admin.go", `SecretAccessKey: adminSecret}`, `SecretAccessKey: adminSecret, SessionToken: os.Getenv("` + adminToken + `")}`, 7},
+	{"tests/integration/presigned_urls.go", `uri := v4req.URL + "&X-Amz-Security-Token=my_token"`,
+		`uri := strings.ReplaceAll(v4req.URL, "&X-Amz-Security-Token="+url.QueryEscape(os.Getenv("` + clientToken + `")), "") + "&X-Amz-Security-Token=my_token"`, 1},
+	{"tests/integration/presigned_urls.go", "import (\n", "import (\n\t\"os\"\n", 1},
 	{"auth/signing_key_provider.go", `if sessionToken != "" {`, `if sessionToken != os.Getenv("` + serverToken + `") {`, 1},
 	{"auth/signing_key_provider.go", "package auth\n", "package auth\n\nimport \"os\"\n", 1},
 }

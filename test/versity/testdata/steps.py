@@ -33,6 +33,8 @@ url = s3.generate_presigned_url("put_object", Params={"Bucket": bucket, "Key": "
 urllib.request.urlopen(urllib.request.Request(url, data=b"by link", method="PUT")).read()
 url = s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": "link"}, ExpiresIn=60)
 same(urllib.request.urlopen(url).read(), b"by link")
+elsewhere = boto3.client("s3", region_name="us-west-1", config=Config(signature_version="s3v4"))
+same(elsewhere.get_object(Bucket=bucket, Key="small")["Body"].read(), b"small")  # refused once, and asked again for the right Region
 keys = [o["Key"] for o in s3.list_objects_v2(Bucket=bucket)["Contents"]]
 same(len(keys), 5)
 gone = s3.delete_objects(Bucket=bucket, Delete={"Objects": [{"Key": k} for k in keys]})
