@@ -62,7 +62,11 @@ func (e *Engine) Facts(q Request) (Facts, error) {
 	for _, g := range q.Groups {
 		f.Principal.Groups = append(f.Principal.Groups, strings.TrimPrefix(g, f.Principal.Issuer+"|"))
 	}
-	if issuer, subject, ok := strings.Cut(q.OnBehalfOf, "|"); ok {
+	if q.OnBehalfOf != "" {
+		issuer, subject, ok := strings.Cut(q.OnBehalfOf, "|")
+		if !ok {
+			return f, fmt.Errorf(`onBehalfOf: %q is not such as "corp|jane"`, q.OnBehalfOf)
+		}
 		f.Principal.Chain = []identity.Actor{{Issuer: issuer, Subject: subject}}
 	}
 	if q.From != "" {

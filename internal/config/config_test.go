@@ -3,6 +3,7 @@ package config_test
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -144,6 +145,48 @@ func TestMissingFileSaysWhatToDo(t *testing.T) {
 	_, err := config.Load(filepath.Join(t.TempDir(), "credence.yaml"))
 	if err == nil || !strings.Contains(err.Error(), "run `credence init` here") {
 		t.Error(err)
+	}
+}
+
+// TestPage: docs/configuration.md has every key there is, and no other.
+func TestPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, block, _ := strings.Cut(string(page), "<!-- every key -->\n```yaml\n")
+	block, _, _ = strings.Cut(block, "```")
+	c, err := config.Parse([]byte(block))
+	if err != nil {
+		t.Fatal(err)
+	}
+	said := map[string]bool{}
+	says(reflect.ValueOf(*c), "", said)
+	for key, there := range said {
+		if !there {
+			t.Errorf("the page lacks %s", key)
+		}
+	}
+	if !said["audit.anchors.max_age"] || len(said) < 50 {
+		t.Errorf("the page was not looked into: %v", said)
+	}
+}
+
+// says collects whether each key below path has a value anywhere in v.
+func says(v reflect.Value, path string, said map[string]bool) {
+	switch v.Kind() {
+	case reflect.Slice:
+		for i := range v.Len() {
+			says(v.Index(i), path, said)
+		}
+	case reflect.Struct:
+		for f, inner := range v.Fields() {
+			if name := f.Tag.Get("yaml"); name != "-" {
+				key := strings.TrimPrefix(path+"."+name, ".")
+				said[key] = said[key] || !inner.IsZero()
+				says(inner, key, said)
+			}
+		}
 	}
 }
 
