@@ -13,8 +13,8 @@ import (
 	"github.com/credence-gateway/credence/internal/strict"
 )
 
-// Case is a request with what the policies must say to it.
-type Case struct {
+// testCase is a request with what the policies must say to it.
+type testCase struct {
 	Name    string `yaml:"name"`
 	Request `yaml:",inline"`
 	Expect  string   `yaml:"expect"` // allow, deny, or approval
@@ -56,7 +56,7 @@ func (e *Engine) Test() (cases int, failures []Failure, err error) {
 		if err != nil {
 			return 0, nil, err
 		}
-		list, err := ParseCases(filepath.Base(name), data)
+		list, err := parseCases(filepath.Base(name), data)
 		if err != nil {
 			return 0, nil, err
 		}
@@ -73,9 +73,9 @@ func (e *Engine) Test() (cases int, failures []Failure, err error) {
 	return cases, failures, nil
 }
 
-// ParseCases reads a list of cases. A key that means nothing is an error.
-func ParseCases(file string, data []byte) ([]Case, error) {
-	var list []Case
+// parseCases reads a list of cases. A key that means nothing is an error.
+func parseCases(file string, data []byte) ([]testCase, error) {
+	var list []testCase
 	if err := strict.Decode(data, &list); err != nil && !errors.Is(err, strict.ErrEmpty) {
 		return nil, fmt.Errorf("%s: %w", file, err)
 	}
@@ -100,7 +100,7 @@ func ParseCases(file string, data []byte) ([]Case, error) {
 // ParseRequest reads a written request.
 func ParseRequest(data []byte) (q Request, err error) { return q, strict.Decode(data, &q) }
 
-func (e *Engine) run(c *Case) (*Failure, error) {
+func (e *Engine) run(c *testCase) (*Failure, error) {
 	x, err := e.Explain(c.Request)
 	if err != nil {
 		return nil, err

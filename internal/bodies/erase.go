@@ -100,7 +100,7 @@ func (s *Store) Sweep(ctx context.Context, say func(packs []string) error) error
 	s.shipPacks.Lock()
 	defer s.shipPacks.Unlock()
 	packs, err := s.Packs()
-	over := slices.DeleteFunc(packs, func(name string) bool { return s.cfg.Now().Before(expiry(name, packAge)) })
+	over := slices.DeleteFunc(packs, func(name string) bool { return s.cfg.Now().Before(expiry(name)) })
 	if err != nil || len(over) == 0 {
 		return err
 	}
@@ -119,7 +119,7 @@ func (s *Store) Sweep(ctx context.Context, say func(packs []string) error) error
 
 // expiry is when the youngest recording of a pack has had its days: a pack
 // takes recordings for packAge, and a call lasts an hour at most.
-func expiry(name string, packAge time.Duration) time.Time {
+func expiry(name string) time.Time {
 	days, file, _ := strings.Cut(name, "/")
 	stamp, _, _ := strings.Cut(file, "-")
 	began, err := time.Parse(stampForm, stamp)

@@ -78,8 +78,8 @@ type detector struct {
 // sets are the named sets of built-in detectors.
 var sets = map[string][]detector{"secrets": secrets, "pii": personal, "keys": keys()}
 
-// Detectors lists the names of the built-in detectors and their sets.
-func Detectors() []string {
+// detectorNames lists the names of the built-in detectors and their sets.
+func detectorNames() []string {
 	var names []string
 	for set, list := range sets {
 		names = append(names, set)
@@ -105,7 +105,7 @@ func detectorsOf(d Detection) ([]detector, error) {
 		}
 	}
 	if len(out) == 0 {
-		return nil, fmt.Errorf("%w: there is no detector %q%s", ErrConfig, d.Name, nearest.Hint(d.Name, Detectors()))
+		return nil, fmt.Errorf("%w: there is no detector %q%s", ErrConfig, d.Name, nearest.Hint(d.Name, detectorNames()))
 	}
 	return out, nil
 }

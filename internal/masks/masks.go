@@ -107,7 +107,7 @@ func New(c Config) (*Masks, error) {
 			}
 		}
 	}
-	return m, m.Known(c.Always)
+	return m, m.known(c.Always)
 }
 
 // try compiles one rule alone.
@@ -120,8 +120,8 @@ func (m *Masks) try(r *Rule) error {
 	return err
 }
 
-// Known returns an error for a name that is no set.
-func (m *Masks) Known(names []string) error {
+// known returns an error for a name that is no set.
+func (m *Masks) known(names []string) error {
 	for _, name := range names {
 		if _, ok := m.cfg.Sets[name]; !ok && !slices.Contains([]string{Keys, Secrets, PII, Tokens, None}, name) {
 			return fmt.Errorf("%w: there is no set %q%s", ErrConfig, name, nearest.Hint(name, m.names()))
@@ -149,7 +149,7 @@ type Call struct {
 // Plan says which rules the answer of a call is under, when policy chose these
 // sets; "" when none is. It is at most about 1 KiB.
 func (m *Masks) Plan(c Call, sets []string) (string, error) {
-	if err := m.Known(sets); err != nil {
+	if err := m.known(sets); err != nil {
 		return "", err
 	}
 	names := slices.Clone(sets)

@@ -10,7 +10,7 @@ import (
 // Hint returns `: did you mean "x"?` for the name nearest to word, or `: known
 // are a, b` when there are few names and none is near, or "".
 func Hint(word string, names []string) string {
-	if best := Find(word, names); best != "" {
+	if best := find(word, names); best != "" {
 		return fmt.Sprintf(": did you mean %q?", best)
 	}
 	if len(names) == 0 || len(names) > 16 {
@@ -20,10 +20,10 @@ func Hint(word string, names []string) string {
 	return ": known are " + strings.Join(sorted, ", ")
 }
 
-// Find returns the name with the smallest edit distance to word, ignoring
+// find returns the name with the smallest edit distance to word, ignoring
 // case, or "" when none is within a third of the word's length plus one.
 // Among equals the first in sort order wins.
-func Find(word string, names []string) string {
+func find(word string, names []string) string {
 	best, least := "", len(word)/3+2
 	for _, name := range names {
 		d := distance(strings.ToLower(word), strings.ToLower(name))

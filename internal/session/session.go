@@ -205,7 +205,7 @@ func (k *Keeper) secret(id string) (secret.Secret, bool) {
 // signs with. Errors: ErrRealKey, ErrKeyForm, ErrTokenForm, ErrUnknownKey,
 // ErrExpired, ErrRevoked.
 func (k *Keeper) Open(accessKeyID, token string) (Session, secret.Secret, error) {
-	if IsRealKey(accessKeyID) {
+	if isRealKey(accessKeyID) {
 		return Session{}, secret.Secret{}, ErrRealKey
 	}
 	if !hasForm(accessKeyID) {
@@ -245,8 +245,8 @@ func hasForm(id string) bool {
 	return true
 }
 
-// IsRealKey reports whether id has the form of one of AWS's own key ids.
-func IsRealKey(id string) bool {
+// isRealKey reports whether id has the form of one of AWS's own key ids.
+func isRealKey(id string) bool {
 	return strings.HasPrefix(id, "AKIA") || strings.HasPrefix(id, "ASIA")
 }
 
