@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/credence-gateway/credence/internal/audit"
 )
 
 // TestTail: who reads the log of a role in observe mode sees which calls enforcing
@@ -32,5 +34,21 @@ func TestTail(t *testing.T) {
 				t.Errorf("got  %qwant %q, %v", b.String(), tt.want, err)
 			}
 		})
+	}
+}
+
+// TestReportIsText: a log that somebody hands over commands no terminal of who
+// verifies it, and adds no line to the report.
+func TestReportIsText(t *testing.T) {
+	r := &audit.Report{
+		Origin: "credence/a\x1b[8m", Key: "credence/a+\x1b[8m", Erasures: []audit.Erasure{{Reason: "\x1b[2J"}},
+		Findings: []audit.Finding{{Kind: audit.Tampered, What: "the call \r  ok"}, {Kind: audit.Tampered, What: "the call x\n  ok"}},
+	}
+	var b strings.Builder
+	if err := printReports(&b, "text", []string{"log"}, []*audit.Report{r}, []string{"credence/\x1bc"}); err != nil {
+		t.Fatal(err)
+	}
+	if strings.ContainsAny(b.String(), "\x1b\r") || strings.Contains(b.String(), "x\n  ok") {
+		t.Errorf("%q", b.String())
 	}
 }

@@ -233,13 +233,13 @@ func printReports(w io.Writer, output string, places []string, reports []*audit.
 		printReport(b, places[i], r)
 	}
 	for _, origin := range missing {
-		fmt.Fprintf(b, "incomplete: the anchors know the log %s too: verify it beside these\n", origin)
+		fmt.Fprintf(b, "incomplete: the anchors know the log %s too: verify it beside these\n", field(origin))
 	}
 	return b.Flush()
 }
 
 func printReport(w io.Writer, place string, r *audit.Report) {
-	fmt.Fprintf(w, "%s\n  log        %s\n  records    %d, root %s\n", place, r.Origin, r.Size, r.Root)
+	fmt.Fprintf(w, "%s\n  log        %s\n  records    %d, root %s\n", place, field(r.Origin), r.Size, r.Root)
 	if r.Unsigned > 0 {
 		fmt.Fprintf(w, "             %d more are not signed yet, which takes a running gateway a second\n", r.Unsigned)
 	}
@@ -247,17 +247,17 @@ func printReport(w io.Writer, place string, r *audit.Report) {
 	if r.Pinned {
 		from = "from --key on"
 	}
-	fmt.Fprintf(w, "  signed by  %s (%s)\n", r.Key, from)
+	fmt.Fprintf(w, "  signed by  %s (%s)\n", field(r.Key), from)
 	fmt.Fprintf(w, "  calls      %d, %d with an unknown end, %d in flight\n", r.Calls, r.Unknown, r.InFlight)
 	if r.Recordings+r.Erased > 0 {
 		fmt.Fprintf(w, "  recordings %d as they were, %d erased on record\n", r.Recordings, r.Erased)
 	}
 	for _, e := range r.Erasures {
-		fmt.Fprintf(w, "             %d erased by %s at %s: %s\n", e.Recordings, e.By, e.At, e.Reason)
+		fmt.Fprintf(w, "             %d erased by %s\n", e.Recordings, sentence(e.By+" at "+e.At+": "+e.Reason))
 	}
 	fmt.Fprintf(w, "  anchors    %d agree, up to record %d\n", r.Anchors, r.Anchored)
 	for _, f := range r.Findings {
-		fmt.Fprintf(w, "  %s: %s\n", f.Kind, f.What)
+		fmt.Fprintf(w, "  %s: %s\n", f.Kind, sentence(f.What))
 	}
 	if r.More > 0 {
 		fmt.Fprintf(w, "  and %d more findings\n", r.More)
@@ -345,6 +345,6 @@ func verifyProof(c *cobra.Command, file, key, output string) error {
 		_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n", p.Leaf)
 		return err
 	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "ok: record %d of %s, which had %d records when it was signed\n%s\n", p.Index, p.Checkpoint.Origin, p.Checkpoint.Size, p.Leaf)
+	_, err = fmt.Fprintf(c.OutOrStdout(), "ok: record %d of %s, which had %d records when it was signed\n%s\n", p.Index, field(p.Checkpoint.Origin), p.Checkpoint.Size, sentence(string(p.Leaf)))
 	return err
 }

@@ -46,6 +46,15 @@ func field(s string) string {
 	return s
 }
 
+// sentence is text of several words as a line, or the end of one: in Go's quotes
+// where it could be taken for more lines, or where a terminal would obey it.
+func sentence(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return !strconv.IsPrint(r) }) {
+		return strconv.Quote(s)
+	}
+	return s
+}
+
 // fields are texts, each as a field.
 func fields(list []string) []string {
 	out := make([]string, 0, len(list))

@@ -192,16 +192,16 @@ func (x *said) print(b *bytes.Buffer, arrow string) {
 		return
 	}
 	if x.Missing != "" {
-		fmt.Fprintf(b, "    %s %s\n", arrow, x.Missing)
+		fmt.Fprintf(b, "    %s %s\n", arrow, sentence(x.Missing))
 		return
 	}
 	first := strings.TrimSpace(x.Head.Method + " " + x.Head.Target)
 	if x.Head.Status != 0 {
 		first = strconv.Itoa(x.Head.Status)
 	}
-	fmt.Fprintf(b, "    %s %s\n", arrow, first)
+	fmt.Fprintf(b, "    %s %s\n", arrow, sentence(first))
 	for _, h := range x.Head.Headers {
-		fmt.Fprintf(b, "      %s: %s\n", h[0], h[1])
+		fmt.Fprintf(b, "      %s\n", sentence(h[0]+": "+h[1]))
 	}
 	if x.Text != "" || x.Base64 != "" {
 		fmt.Fprintln(b)
