@@ -81,6 +81,10 @@ func TestOpenRefuses(t *testing.T) {
 	token := a.SessionToken.Reveal()
 	stranger, _ := keeper(t, secret.NewRing())
 	strange := issue(t, stranger, sample(c))
+	other := "A" // what is no base64 has an error of its own
+	if token[40] == 'A' {
+		other = "B"
+	}
 	for name, tt := range map[string]struct {
 		id, token string
 		want      error
@@ -90,7 +94,7 @@ func TestOpenRefuses(t *testing.T) {
 		"no token":                 {a.AccessKeyID, "", session.ErrTokenForm},
 		"the token of another key": {a.AccessKeyID, b.SessionToken.Reveal(), session.ErrUnknownKey},
 		"another gateway's":        {strange.AccessKeyID, strange.SessionToken.Reveal(), session.ErrUnknownKey},
-		"a flipped bit":            {a.AccessKeyID, token[:40] + string(rune(token[40]^1)) + token[41:], session.ErrUnknownKey},
+		"another character":        {a.AccessKeyID, token[:40] + other + token[41:], session.ErrUnknownKey},
 		"cut":                      {a.AccessKeyID, token[:len(token)-4], session.ErrUnknownKey},
 		"too long":                 {a.AccessKeyID, token + strings.Repeat("A", 2000), session.ErrTokenForm},
 		"a line end in it":         {a.AccessKeyID, token[:40] + "\n" + token[40:], session.ErrTokenForm},
