@@ -185,12 +185,24 @@ func (d *deciding) allowed(diag cedar.Diagnostic, q question) {
 		byLink = byLink || d.facts.Presigned <= r.presigned
 	}
 	if !byLink {
-		d.firmly(q.String()+" by a presigned link of "+d.facts.Presigned.String(), "anybody who holds a link can use it: a permit must say so, as @presigned(\"15m\") for links of 15 minutes at most")
+		d.firmly(q.String()+" by a presigned link of "+short(d.facts.Presigned), "Anybody who holds a link can use it: a permit must say so, as @presigned(\"15m\") for links of 15 minutes at most")
 	}
 	d.masking.take(permits, &d.facts.Call)
 	if !byName {
-		d.firmly(q.String(), "this action can widen its caller's own rights: a permit must name it, not a group of actions")
+		d.firmly(q.String(), "This action can widen its caller's own rights: a permit must name it, not a group of actions")
 	}
+}
+
+// short is a duration without the parts that are 0: "2h", not "2h0m0s".
+func short(d time.Duration) string {
+	s := d.String()
+	if strings.HasSuffix(s, "m0s") {
+		s = strings.TrimSuffix(s, "0s")
+	}
+	if strings.HasSuffix(s, "h0m") {
+		s = strings.TrimSuffix(s, "0m")
+	}
+	return s
 }
 
 // unapproved denies what a permit allows only with an approval.

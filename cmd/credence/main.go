@@ -118,12 +118,26 @@ func strict(c *cobra.Command) {
 			if err == nil || errors.As(err, new(exitError)) {
 				return err
 			}
-			return usageError{fmt.Errorf("%w: see `%s --help`", err, c.CommandPath())}
+			return usageError{fmt.Errorf("%w: see `%s --help`", amiss(c, args, err), c.CommandPath())}
 		}
 	}
 	for _, sub := range c.Commands() {
 		strict(sub)
 	}
+}
+
+// amiss says which arguments c takes, where cobra says how many.
+func amiss(c *cobra.Command, args []string, err error) error {
+	_, takes, _ := strings.Cut(c.Use, " ")
+	switch {
+	case strings.HasPrefix(err.Error(), "accepts ") && len(args) == 0:
+		return fmt.Errorf("`%s` needs %s", c.CommandPath(), takes)
+	case strings.HasPrefix(err.Error(), "accepts "):
+		return fmt.Errorf("`%s` takes %s, not these %d", c.CommandPath(), takes, len(args))
+	case strings.HasPrefix(err.Error(), "unknown command "):
+		return fmt.Errorf("`%s` takes no argument %q", c.CommandPath(), args[0])
+	}
+	return err
 }
 
 // verbless runs a command that does nothing without a verb.
