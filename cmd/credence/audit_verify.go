@@ -86,6 +86,10 @@ func auditVerify(c *cobra.Command, places []string, f verifyFlags) error {
 	var reports []*audit.Report
 	for _, place := range places {
 		r, err := verifyPlace(c.Context(), place, base, c.ErrOrStderr())
+		if err == nil && r.Unsigned > 0 && r.Worst() == audit.Incomplete {
+			time.Sleep(signing) // what is not signed yet may say why something is missing
+			r, err = verifyPlace(c.Context(), place, base, c.ErrOrStderr())
+		}
 		if err != nil {
 			return badUse(c, fmt.Errorf("%s: %w", place, err))
 		}
@@ -97,6 +101,10 @@ func auditVerify(c *cobra.Command, places []string, f verifyFlags) error {
 	}
 	return verdict(reports, missing)
 }
+
+// signing is how long a running gateway takes to sign what it recorded, and a
+// little more.
+const signing = 1500 * time.Millisecond
 
 // complete opens the anchors, and takes from the configuration what the command
 // line does not say.
