@@ -12,7 +12,6 @@ import (
 	"github.com/cedar-policy/cedar-go/x/exp/schema/resolved"
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/credence-gateway/credence/internal/awsapi"
 	"github.com/credence-gateway/credence/policies"
 )
 
@@ -197,37 +196,31 @@ func TestTooBroad(t *testing.T) {
 // TestInferredActions: an action whose name IAM's data lacks is decided like any
 // other, and one line of policy refuses them all.
 func TestInferredActions(t *testing.T) {
-	c := catalog()
-	call, err := c.Suppose(awsapi.OperationID{Service: "account", Operation: "SendPhoneNumberVerification"}, nil, awsapi.Where{Region: "us-east-1", Account: "111122223333"})
-	if err != nil || !call.Actions[0].Inferred {
-		t.Fatalf("%+v, %v: take another operation whose action is inferred", call.Actions, err)
-	}
-	known, err := c.Suppose(awsapi.OperationID{Service: "account", Operation: "ListRegions"}, nil, awsapi.Where{Region: "us-east-1", Account: "111122223333"})
-	if err != nil || known.Actions[0].Inferred {
-		t.Fatalf("%+v, %v", known.Actions, err)
-	}
+	const inferred, known = "account:SendPhoneNumberVerification", "account:ListRegions"
 	const anything = `permit (principal, action, resource);`
 	const refuse = "\nforbid (principal, action, resource) when { context has inferred && context.inferred };"
 	for _, tt := range []struct {
 		name, policies string
-		call           awsapi.Call
+		action         string
 		allow          bool
 	}{
-		{"an inferred action where all is permitted", anything, call, true},
-		{"an inferred action by its service", `permit (principal, action in AWS::Action::"account:*", resource);`, call, true},
-		{"an inferred action by name", `permit (principal, action == AWS::Action::"account:SendPhoneNumberVerification", resource);`, call, true},
-		{"an inferred action where none are", anything + refuse, call, false},
+		{"an inferred action where all is permitted", anything, inferred, true},
+		{"an inferred action by its service", `permit (principal, action in AWS::Action::"account:*", resource);`, inferred, true},
+		{"an inferred action by name", `permit (principal, action == AWS::Action::"account:SendPhoneNumberVerification", resource);`, inferred, true},
+		{"an inferred action where none are", anything + refuse, inferred, false},
 		{"a known action where none are inferred", anything + refuse, known, true},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			dir := t.TempDir()
 			write(t, dir, "p.cedar", tt.policies)
-			e, err := policies.New(policies.Config{Dir: dir, Catalog: c})
+			e, err := policies.New(policies.Config{Dir: dir, Catalog: catalog()})
 			if err != nil {
 				t.Fatal(err)
 			}
-			f := facts()
-			f.Call = tt.call
+			f, err := e.Facts(policies.Request{Agent: "corp|bot", Action: tt.action})
+			if err != nil || f.Call.Actions[0].Inferred != (tt.action == inferred) {
+				t.Fatalf("%+v, %v: take another operation whose action is inferred", f.Call.Actions, err)
+			}
 			if d := e.Decide(f); d.Allow != tt.allow || len(d.Errors) > 0 {
 				t.Errorf("allow = %t: %+v", d.Allow, d)
 			}

@@ -107,7 +107,9 @@ func (m *model) call(c *awsapi.Call, q Request) error {
 		}
 	}
 	r, err := m.written(info, q.Resource)
-	c.Actions = []awsapi.Action{{Name: info.Name, Escalates: info.Escalates, Resources: []awsapi.Resource{r}}}
+	c.Actions = []awsapi.Action{{
+		Name: info.Name, Access: info.Access, Escalates: info.Escalates, Inferred: info.Inferred, Resources: []awsapi.Resource{r},
+	}}
 	return err
 }
 
