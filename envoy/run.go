@@ -91,7 +91,7 @@ func start(cmd *exec.Cmd, ended chan<- error) error {
 
 // end drains, asks Envoy to end, and kills it when it does not.
 func end(c Config, cmd *exec.Cmd, ended <-chan error) error {
-	drain(c, ended)
+	drain(c)
 	_ = cmd.Process.Signal(syscall.SIGTERM) // it may have ended already
 	select {
 	case <-ended:
@@ -104,7 +104,7 @@ func end(c Config, cmd *exec.Cmd, ended <-chan error) error {
 
 // drain closes the listeners gracefully and waits until no call is in flight,
 // at most for c.Drain.
-func drain(c Config, ended <-chan error) {
+func drain(c Config) {
 	ctx, cancel := context.WithTimeout(context.Background(), c.Drain)
 	defer cancel()
 	if _, err := admin(ctx, c.Admin, http.MethodPost, "/drain_listeners?graceful&skip_exit"); err != nil {

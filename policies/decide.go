@@ -18,7 +18,6 @@ type set struct {
 	index  *index
 	agents *agents
 	hash   string
-	count  int
 }
 
 // decide decides a whole call.

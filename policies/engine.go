@@ -76,7 +76,7 @@ func (e *Engine) Reload() (changed bool, err error) {
 		e.cfg.OnLoad(hash, 0, err)
 		return true, err
 	}
-	e.current.Store(&set{model: e.model, index: newIndex(rules), agents: &agents{}, hash: hash, count: len(rules)})
+	e.current.Store(&set{model: e.model, index: newIndex(rules), agents: &agents{}, hash: hash})
 	e.cfg.OnLoad(hash, len(rules), nil)
 	return true, nil
 }

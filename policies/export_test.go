@@ -69,6 +69,6 @@ func (e *Engine) Scan(f Facts) Decision {
 		r.reads = whole
 		x.rules[slot{x.any, x.any}] = append(x.rules[slot{x.any, x.any}], &r)
 	}
-	s := set{model: now.model, index: x, agents: &agents{}, hash: now.hash, count: now.count}
+	s := set{model: now.model, index: x, agents: &agents{}, hash: now.hash}
 	return s.decide(f)
 }

@@ -24,9 +24,6 @@ type Actor struct {
 // Credence::Agent and the name written to the record.
 func (p Principal) ID() string { return p.Issuer + "|" + p.Subject }
 
-// IsZero reports whether p is nobody.
-func (p Principal) IsZero() bool { return p.Issuer == "" && p.Subject == "" }
-
 // ID returns "<issuer-alias>|<sub>".
 func (a Actor) ID() string { return a.Issuer + "|" + a.Subject }
 
