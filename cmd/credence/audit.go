@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
@@ -28,6 +29,9 @@ func newAudit() *cobra.Command {
 func openPlace(ctx context.Context, place string) (fs.FS, error) {
 	if !strings.HasPrefix(place, "s3://") {
 		info, err := os.Stat(place)
+		if errors.Is(err, fs.ErrNotExist) {
+			return nil, fmt.Errorf("there is no folder %s", place)
+		}
 		if err != nil {
 			return nil, err
 		}

@@ -64,7 +64,7 @@ log could not be read.`,
 	c.Flags().StringVar(&f.bodies, "bodies", "", "the recordings: a folder or s3://bucket/prefix (default: the configuration's)")
 	c.Flags().StringVar(&f.reader, "identity", "", "age identity file: open each recording too, so that a changed key is found")
 	c.AddCommand(newVerifyProof())
-	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return badUse(c, err) })
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return badUse(c, flagError(err)) })
 	return c
 }
 
@@ -335,7 +335,7 @@ Exit codes: 0 the record is in the log; 1 it is not, or the proof was changed;
 	}
 	outputFlag(c, &output)
 	c.Flags().StringVar(&key, "key", "", "the log's verifier key (credence audit verify prints it)")
-	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return badUse(c, err) })
+	c.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return badUse(c, flagError(err)) })
 	return c
 }
 

@@ -76,7 +76,7 @@ Exit codes: 0 done, 1 failed, 2 used wrongly; "run" exits with its command's.`,
 	}
 	root.PersistentFlags().StringP("config", "c", "credence.yaml", "configuration file")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError{fmt.Errorf("%w: see `%s --help`", err, c.CommandPath())}
+		return usageError{fmt.Errorf("%w: see `%s --help`", flagError(err), c.CommandPath())}
 	})
 	root.AddCommand(newInit(), newUp(), newServe(), newRun(), newEnv(), newCA(), newAudit(), newReplay(), newSessions(), newApprovals(), newMask(), newPolicy(), newEnvoy(), newVersion())
 	strict(root)
@@ -124,6 +124,23 @@ func strict(c *cobra.Command) {
 	for _, sub := range c.Commands() {
 		strict(sub)
 	}
+}
+
+// flagError says what is wrong with a flag's value in words, where the flag's
+// parser speaks Go.
+func flagError(err error) error {
+	var bad *pflag.InvalidValueError
+	if !errors.As(err, &bad) {
+		return err
+	}
+	name := "--" + bad.GetFlag().Name
+	switch bad.GetFlag().Value.Type() {
+	case "int":
+		return fmt.Errorf("%s: %q is no number", name, bad.GetValue())
+	case "duration":
+		return fmt.Errorf("%s: %q is no duration such as 30s", name, bad.GetValue())
+	}
+	return fmt.Errorf("%s: %w", name, bad.Unwrap())
 }
 
 // amiss says which arguments c takes, where cobra says how many.

@@ -62,6 +62,9 @@ func Open(ctx context.Context, c Config) (*Bucket, error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Region == "" && loaded.Region == "" {
+		return nil, fmt.Errorf("the region of %s is not known: set AWS_REGION", c.URL)
+	}
 	if c.Region == "" {
 		b.client = s3.NewFromConfig(loaded, func(o *s3.Options) { o.UsePathStyle = loaded.BaseEndpoint != nil || o.BaseEndpoint != nil })
 		return b, nil
