@@ -114,7 +114,6 @@ func lastOf(leaves iter.Seq2[[]byte, error], n int) iter.Seq2[[]byte, error] {
 type line struct {
 	Time      string `json:"eventTime"`
 	Type      string `json:"eventType"`
-	Call      string `json:"callID"`
 	Source    string `json:"eventSource"`
 	Name      string `json:"eventName"`
 	Error     string `json:"errorCode"`
@@ -125,7 +124,6 @@ type line struct {
 	Resources []struct{ ARN string }
 	Identity  struct {
 		Principal string `json:"principalId"`
-		Role      string `json:"role"`
 		Session   string `json:"sessionId"`
 	} `json:"userIdentity"`
 	Decision struct {

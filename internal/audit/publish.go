@@ -7,6 +7,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"golang.org/x/mod/sumdb/tlog"
@@ -117,22 +118,13 @@ func (p *publisher) writeOpen() ([]string, error) {
 // one still finds its own.
 func (p *publisher) forget(written []string) {
 	for _, name := range p.stale {
-		if !contains(written, name) && !contains(p.partial, name) {
+		if !slices.Contains(written, name) && !slices.Contains(p.partial, name) {
 			file := filepath.Join(p.dir, filepath.FromSlash(name))
 			_ = os.Remove(file)
 			_ = os.Remove(filepath.Dir(file)) // "NNN.p", when it is empty
 		}
 	}
 	p.stale, p.partial = p.partial, written
-}
-
-func contains(list []string, s string) bool {
-	for _, v := range list {
-		if v == s {
-			return true
-		}
-	}
-	return false
 }
 
 // sweep removes open tiles that an earlier process left, except those of width

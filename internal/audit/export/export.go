@@ -46,10 +46,8 @@ type leaf struct {
 		Principal string   `json:"principalId"`
 		Groups    []string `json:"groups"`
 		Session   string   `json:"sessionId"`
-		Role      string   `json:"role"`
 		Key       string   `json:"accessKeyId"`
 	} `json:"userIdentity"`
-	Actions   []string `json:"iamActions"`
 	Resources []struct {
 		ARN  string `json:"ARN"`
 		Type string `json:"type"`
