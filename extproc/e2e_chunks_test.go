@@ -159,7 +159,8 @@ func TestEnvoyRefusesWrongChunks(t *testing.T) {
 		"extension":              {func(b []byte, _ string) []byte { return append([]byte("1;x=1;"), b...) }, "chunk-header", nil},
 		"trailer missing":        {without("x-amz-checksum-crc32:"), "trailer", chunkForms[1:]},
 		"trailer signature away": {without("x-amz-trailer-signature:"), "trailer", chunkForms[1:2]},
-		"trailer twice":          {double("x-amz-checksum-crc32:"), "trailer", chunkForms[1:]},
+		"signed trailer twice":   {double("x-amz-checksum-crc32:"), "trailer-frame", chunkForms[1:2]},
+		"unsigned trailer twice": {double("x-amz-checksum-crc32:"), "trailer", chunkForms[2:]},
 		"trailers swapped":       {swapTrailers, "trailer", chunkForms[1:2]},
 		"wrong checksum":         {wrongChecksum, "trailer-checksum", chunkForms[1:]},
 	} {
