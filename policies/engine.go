@@ -19,6 +19,9 @@ type Config struct {
 	// MaskSets are the names that @mask may have. With none, a set that has @mask
 	// or @unmask is refused: nobody would do what it says.
 	MaskSets []string
+	// Approvers is the issuer whose groups can approve, of which Warnings speaks.
+	// Default: any.
+	Approvers string
 	// OnLoad is told of every set that was loaded (err is nil) or refused.
 	// hash is the set's; it may be called from Watch's goroutine.
 	OnLoad func(hash string, policies int, err error)

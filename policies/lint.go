@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strings"
 
 	"github.com/cedar-policy/cedar-go/types"
 	"github.com/cedar-policy/cedar-go/x/exp/ast"
@@ -18,8 +19,18 @@ func (e *Engine) Warnings() []string {
 	for _, r := range rules {
 		list = append(list, s.model.idle(r, rules)...)
 		list = append(list, s.model.leaks(r, rules)...)
+		list = append(list, r.nobody(e.cfg.Approvers)...)
 	}
 	return list
+}
+
+// nobody says that nobody can give the approval that a permit asks for.
+func (r *rule) nobody(approvers string) []string {
+	issuer, group, _ := strings.Cut(r.quorum.Group, "|")
+	if r.quorum.Count == 0 || approvers == "" || issuer == approvers {
+		return nil
+	}
+	return []string{fmt.Sprintf("%s never allows: users of %s can't approve, those of a group of the gateway's host can, such as %s|%s", r.id, r.quorum.Group, approvers, group)}
 }
 
 // idle says why a rule never decides.

@@ -17,7 +17,7 @@ func masked(t *testing.T, text string) (*policies.Engine, error) {
 	t.Helper()
 	dir := t.TempDir()
 	write(t, dir, "p.cedar", text)
-	return policies.New(policies.Config{Dir: dir, Catalog: small{}, MaskSets: maskSets})
+	return policies.New(policies.Config{Dir: dir, Catalog: small{}, MaskSets: maskSets, Approvers: "local"})
 }
 
 // TestMasks: of all permits that decide, the strictest holds.

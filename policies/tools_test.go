@@ -19,7 +19,7 @@ func TestStarterFolders(t *testing.T) {
 	}
 	for _, file := range dirs {
 		dir := filepath.Dir(file)
-		e, err := policies.New(policies.Config{Dir: dir, Catalog: catalog()})
+		e, err := policies.New(policies.Config{Dir: dir, Catalog: catalog(), Approvers: "local"})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -41,6 +41,7 @@ func TestWarnings(t *testing.T) {
 		`@id("a") permit ` + get + `; @id("f") forbid (principal, action in AWS::Action::"s3:*", resource);`:               "a never allows: f forbids all of it",
 		`@id("a") forbid ` + get + `; @id("b") forbid ` + get + `;`:                                                        "b adds nothing",
 		`@id("m") @mask("pii") permit ` + get + `; @id("w") permit (principal, action in AWS::Action::"Write", resource);`: "s3:PutObject, which w permits: CopyObject",
+		`@id("a") @approval("group:corp|sre:1") permit ` + get + `;`:                                                       "a never allows: users of corp|sre can't approve, those of a group of the gateway's host can, such as local|sre",
 	} {
 		e, err := masked(t, text)
 		if err != nil {

@@ -34,7 +34,7 @@ func openSet(c *cobra.Command, dir string) (e *policies.Engine, count int, err e
 	if err != nil {
 		return nil, 0, err
 	}
-	e, err = policies.New(policies.Config{Dir: dir, Catalog: catalog, MaskSets: maskSets(anyConfig(c)), OnLoad: func(_ string, n int, _ error) { count = n }})
+	e, err = policies.New(policies.Config{Dir: dir, Catalog: catalog, MaskSets: maskSets(anyConfig(c)), Approvers: local, OnLoad: func(_ string, n int, _ error) { count = n }})
 	if err != nil {
 		return nil, 0, fmt.Errorf("%s: %w", dir, err)
 	}
