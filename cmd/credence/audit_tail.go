@@ -191,7 +191,7 @@ func (l line) how() []string {
 	if l.Error != "" {
 		parts = append(parts, field(l.Error))
 	}
-	if l.Type == string(audit.PolicyLoad) {
+	if l.Type == string(audit.PolicyLoad) && l.Message != "" {
 		parts = append(parts, printable(strings.ReplaceAll(l.Message, "\n", "  ")))
 	}
 	if l.Rule != "" {

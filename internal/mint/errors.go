@@ -29,6 +29,9 @@ var (
 	ErrNarrowing = errors.New("mint: the narrowing is not complete")
 )
 
+// noCredentials is the Code of a gateway that has nothing to ask STS with.
+const noCredentials = "NoCredentials"
+
 // Error is what AWS, or the way to it, said. It matches one of ErrThrottled,
 // ErrUnavailable, ErrRefused and ErrTooLarge with errors.Is.
 type Error struct {
@@ -41,10 +44,16 @@ type Error struct {
 // Error tells the operator what to look at. It holds nothing of AWS's message,
 // which may quote identifiers that are not the agent's to see.
 func (e *Error) Error() string {
-	if e.Code == "" {
-		return fmt.Sprintf("%v (role %s): no answer: check that the connection's endpoint can be reached", e.Kind, e.Role)
+	why := e.Code
+	switch {
+	case e.Code == "":
+		why = "no answer: check that the connection's endpoint can be reached"
+	case e.Code == noCredentials:
+		why = "the gateway has no AWS credentials of its own: give its process keys, a profile, or an instance's or container's role"
+	case e.Kind == ErrRefused && e.Code == "AccessDenied":
+		why += ": the role must trust the gateway's own identity for sts:AssumeRole, sts:SetSourceIdentity and sts:TagSession"
 	}
-	return fmt.Sprintf("%v (role %s): %s", e.Kind, e.Role, e.Code)
+	return fmt.Sprintf("%v (role %s): %s", e.Kind, e.Role, why)
 }
 
 // Unwrap returns Kind.

@@ -168,7 +168,7 @@ func classify(err error, role string) *Error {
 	if !errors.As(err, &api) {
 		e := &Error{Kind: ErrUnavailable, Role: role, RetryAfter: retryFault}
 		if errors.Is(err, errOwn) {
-			e.Code = "NoCredentials"
+			e.Code = noCredentials
 		}
 		return e
 	}
