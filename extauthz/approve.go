@@ -25,21 +25,34 @@ func (c *call) approve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t, err := c.cfg.Approvals.Open(ctx, c.ticketOf(digest))
-	if err == nil && t.State == approval.Pending {
-		t, err = c.cfg.Approvals.Wait(ctx, t, c.cfg.Hold)
-	}
-	switch {
-	case errors.Is(err, approval.ErrNobody):
+	t, err := c.ask(ctx, c.ticketOf(digest, quorums(c.decision.Need)), c.decision.Denied)
+	if errors.Is(err, approval.ErrNobody) {
 		return c.denied()
-	case errors.Is(err, approval.ErrMany):
-		return &refuse.PolicyDenied{Denied: c.decision.Denied, Advice: "Too many calls of this session wait for approval: wait until some are decided."}
-	case err != nil:
+	}
+	if err != nil {
 		return err
-	case t.State != approval.Approved:
-		return &refuse.NotApproved{Denied: c.decision.Denied, Ticket: t.ID, State: string(t.State)}
 	}
 	return c.again(t)
+}
+
+const tooMany = "Too many calls of this session wait for approval: wait until some are decided."
+
+// ask returns the approved ticket of a call that needs approval for what. It
+// holds the call as long as it may be held in all.
+func (c *call) ask(ctx context.Context, draft approval.Ticket, what string) (approval.Ticket, error) {
+	t, err := c.cfg.Approvals.Open(ctx, draft)
+	if err == nil && t.State == approval.Pending {
+		t, err = c.cfg.Approvals.Wait(ctx, t, c.cfg.Hold-c.cfg.Now().Sub(c.came))
+	}
+	switch {
+	case errors.Is(err, approval.ErrMany):
+		return t, &refuse.PolicyDenied{Denied: what, Advice: tooMany}
+	case err != nil:
+		return t, err
+	case t.State != approval.Approved:
+		return t, &refuse.NotApproved{Denied: what, Ticket: t.ID, State: string(t.State)}
+	}
+	return t, nil
 }
 
 func (c *call) denied() error {
@@ -65,11 +78,11 @@ func (c *call) bindable() (string, error) {
 }
 
 // ticketOf is what people are told of the call.
-func (c *call) ticketOf(digest string) approval.Ticket {
+func (c *call) ticketOf(digest string, asked []approval.Quorum) approval.Ticket {
 	p := c.session.Principal
 	t := approval.Ticket{
 		Session: c.session.ID, Agent: p.ID(), Role: c.session.Role, Operation: c.aws.Service + ":" + c.aws.Operation, Body: "sha256:" + digest,
-		Binding: approval.Bind(c.session.ID, c.session.Role, c.r, digest), PolicySet: c.decision.Set, Quorums: quorums(c.decision.Need),
+		Binding: approval.Bind(c.session.ID, c.session.Role, c.r, digest), PolicySet: c.decision.Set, Quorums: asked,
 	}
 	for _, a := range p.Chain {
 		t.For = append(t.For, a.ID())
@@ -93,8 +106,7 @@ func quorums(n *policies.Need) []approval.Quorum {
 // again decides anew with the approval: while the call was held its session may
 // have ended and policy may have changed.
 func (c *call) again(t approval.Ticket) error {
-	c.now = c.cfg.Now()
-	if _, _, err := c.cfg.Open(c.signature.AccessKeyID, c.signature.SessionToken); err != nil {
+	if err := c.reopen(); err != nil {
 		return err
 	}
 	c.decision = c.verdict(c.aws)
@@ -114,6 +126,13 @@ func (c *call) again(t approval.Ticket) error {
 	return nil
 }
 
+// reopen makes sure that the session of a call that was held is still open.
+func (c *call) reopen() error {
+	c.now = c.cfg.Now()
+	_, _, err := c.cfg.Open(c.signature.AccessKeyID, c.signature.SessionToken)
+	return err
+}
+
 // covers reports whether what was met is all that is asked for.
 func covers(met, asked []approval.Quorum) bool {
 	for _, q := range asked {
@@ -124,18 +143,32 @@ func covers(met, asked []approval.Quorum) bool {
 	return len(asked) > 0
 }
 
-// spend uses the approval up, before the call begins. Of equal calls at the same
-// time one gets it.
+// spend uses the approvals up, before the call begins. Of equal calls at the same
+// time one gets them.
 func (c *call) spend(ctx context.Context) error {
-	if c.ticket.ID == "" {
-		return nil
+	for _, t := range c.tickets() {
+		if err := ctx.Err(); err != nil { // the caller has gone: it keeps its approval
+			return err
+		}
+		err := c.cfg.Approvals.Spend(context.WithoutCancel(ctx), t.ID, t.Binding, c.id)
+		if errors.Is(err, approval.ErrSpend) {
+			return &refuse.NotApproved{Denied: t.Operation, Ticket: t.ID, State: string(approval.Spent)}
+		}
+		if err != nil {
+			return err
+		}
 	}
-	if err := ctx.Err(); err != nil { // the caller has gone: it keeps its approval
-		return err
+	return nil
+}
+
+// tickets are those that the call is made by.
+func (c *call) tickets() []approval.Ticket {
+	var list []approval.Ticket
+	if c.ticket.ID != "" {
+		list = append(list, c.ticket)
 	}
-	err := c.cfg.Approvals.Spend(context.WithoutCancel(ctx), c.ticket.ID, c.ticket.Binding, c.id)
-	if errors.Is(err, approval.ErrSpend) {
-		return &refuse.NotApproved{Denied: c.ticket.Operation, Ticket: c.ticket.ID, State: string(approval.Spent)}
+	if c.cleared.ID != "" {
+		list = append(list, c.cleared)
 	}
-	return err
+	return list
 }

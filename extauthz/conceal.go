@@ -5,15 +5,12 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io"
 	"net/url"
 	"slices"
 	"strings"
 
 	"github.com/credence-gateway/credence/internal/awsapi"
-	"github.com/credence-gateway/credence/internal/mask"
 	"github.com/credence-gateway/credence/internal/masks"
 	"github.com/credence-gateway/credence/internal/refuse"
 	"github.com/credence-gateway/credence/internal/rewrite"
@@ -21,7 +18,7 @@ import (
 
 // conceal says which masks the answer will be under, and looks into the request:
 // what may not be sent refuses it, and tokens become their values.
-func (c *call) conceal(context.Context) error {
+func (c *call) conceal(ctx context.Context) error {
 	if c.cfg.Masks == nil {
 		return nil
 	}
@@ -36,10 +33,8 @@ func (c *call) conceal(context.Context) error {
 		return refuse.ErrMaskedPart
 	}
 	about.Object = c.object(c.aws.StreamsInput)
-	if c.watch = c.cfg.Masks.Watch(about, c.decision.Masks); c.watch != "" {
-		if err := c.guard(); err != nil {
-			return err
-		}
+	if err := c.guard(ctx, about); err != nil {
+		return err
 	}
 	return c.unmask()
 }
@@ -72,42 +67,6 @@ func (c *call) partial() bool {
 	}
 	q, err := url.ParseQuery(c.r.RawQuery())
 	return err != nil || q.Has("partNumber") || q.Has("response-content-type") || q.Has("response-content-encoding")
-}
-
-// guard looks into a body that was read; one that streams is looked into by the
-// exchange.
-func (c *call) guard() error {
-	if !c.body.Seen {
-		return nil
-	}
-	c.watch = ""
-	block, err := c.cfg.Masks.Guard(c.cfg.Masks.Watch(masks.Call{Service: c.aws.Service, Operation: c.aws.Operation, Resources: arns(&c.aws)}, c.decision.Masks))
-	if err != nil || len(c.body.Bytes) == 0 {
-		return err
-	}
-	s, err := masks.Stream(block, masks.Answer{
-		Type: c.r.Headers.Value("content-type"), Encoding: c.r.Headers.Value("content-encoding"), Service: c.aws.Service,
-	})
-	if err != nil {
-		return guarded(err)
-	}
-	if open, ok := s.(io.Closer); ok {
-		defer open.Close() //nolint:errcheck // it only ends a decoder
-	}
-	_, err = s.Append(nil, c.body.Bytes)
-	if err == nil {
-		_, err = s.Finish(nil)
-	}
-	c.found = s.Counts().String()
-	return guarded(err)
-}
-
-// guarded is what the agent is told of what a guard found, or could not read.
-func guarded(err error) error {
-	if errors.Is(err, mask.ErrBlocked) || errors.Is(err, mask.ErrFormat) || errors.Is(err, mask.ErrBound) {
-		return fmt.Errorf("%w: %w", refuse.ErrGuarded, err)
-	}
-	return err
 }
 
 // unmask puts values in the place of tokens, where policy says so. Tokens of a

@@ -219,7 +219,8 @@ func (g *Gate) Admit(ctx context.Context, r *wire.Request, body awsapi.Body) Adm
 type call struct {
 	*Gate
 	id    string
-	now   time.Time
+	came  time.Time // when it came
+	now   time.Time // when it is decided
 	r     *wire.Request
 	body  awsapi.Body
 	shape awsapi.Shape // of an error answer
@@ -240,9 +241,12 @@ type call struct {
 	origin      string            // the agent's name for the gateway, when the answer needs it
 	chunks      sigv4.ChunkConfig // how the body is framed, when payload is a form of aws-chunked
 	decision    policies.Decision
-	ticket      approval.Ticket // the approval that the call is made by; zero when it needs none
+	ticket      approval.Ticket // the approval that policy asks for; zero when it asks for none
+	cleared     approval.Ticket // the approval of what was found in the request; zero when it needs none
 	masks       string          // masks.Plan of the answer
-	watch       string          // masks.Watch of the request
+	watch       string          // masks.Watch of the request: what the exchange refuses
+	asking      string          // and what it asks people about
+	draft       string          // of the ticket that it opens then
 	found       string          // how often each of those found something
 	minted      mint.Minted
 	sealed      string
@@ -251,7 +255,7 @@ type call struct {
 
 func (g *Gate) newCall(r *wire.Request, body awsapi.Body) *call {
 	now := g.cfg.Now()
-	return &call{Gate: g, id: audit.NewID(now), now: now, r: r, body: body, shape: awsapi.GuessShape(r)}
+	return &call{Gate: g, id: audit.NewID(now), came: now, now: now, r: r, body: body, shape: awsapi.GuessShape(r)}
 }
 
 // leave gives back the place that enter took.

@@ -48,7 +48,7 @@ func (c *Config) origin(tls bool, authority string) string {
 // look into it, or to keep it.
 func (c *call) class() grant.Class {
 	digests, keep := c.named() && c.cfg.Recorder == nil, c.keeps()
-	request := digests || c.edits != "" || c.chunks.Form != "" || c.watch != "" || strings.Contains(keep, "q")
+	request := digests || c.edits != "" || c.chunks.Form != "" || c.watch != "" || c.asking != "" || strings.Contains(keep, "q")
 	response := digests || c.origin != "" || c.masks != "" || strings.Contains(keep, "r")
 	switch {
 	case request && response:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/hex"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/credence-gateway/credence/internal/audit"
@@ -22,8 +23,8 @@ import (
 func (c *call) record(ctx context.Context) error {
 	e := c.event(audit.CallBegin)
 	class := c.class()
-	if c.ticket.ID != "" {
-		e.Detail = map[string]string{"ticket": c.ticket.ID}
+	if ids := c.ticketIDs(); ids != "" {
+		e.Detail = map[string]string{"ticket": ids}
 	}
 	e.Upstream = &audit.Upstream{
 		Role: c.minted.RoleARN, SourceIdentity: mint.SourceIdentity(c.session.ID), Level: string(c.minted.Level),
@@ -106,8 +107,17 @@ func (c *call) grant(event string, class grant.Class) grant.Grant {
 		SignService: c.scope.Service, SignRegion: c.scope.Region, Authority: c.upstream.Authority,
 		PayloadHash: c.payload, BodySeen: c.body.Seen, BodyLength: length, Record: record, Chunks: c.grantChunks(),
 		Edits: c.edits, Origin: c.origin, PathPrefix: c.aws.PathPrefix,
-		Keep: c.keeps(), Retain: c.decision.Retain, Account: c.role.Account, Masks: c.masks, Watch: c.watch,
+		Keep: c.keeps(), Retain: c.decision.Retain, Account: c.role.Account, Masks: c.masks, Watch: c.watch, Ask: c.asking, Ticket: c.draft,
 	}
+}
+
+// ticketIDs names the tickets that the call is made by.
+func (c *call) ticketIDs() string {
+	var ids []string
+	for _, t := range c.tickets() {
+		ids = append(ids, t.ID)
+	}
+	return strings.Join(ids, ",")
 }
 
 // grantChunks is what the exchange verifies chunks by.

@@ -57,6 +57,7 @@ import (
 	"github.com/credence-gateway/credence/internal/grant"
 	"github.com/credence-gateway/credence/internal/masks"
 	"github.com/credence-gateway/credence/internal/recorder"
+	"github.com/credence-gateway/credence/internal/refuse"
 	"github.com/credence-gateway/credence/internal/secret"
 	"github.com/credence-gateway/credence/internal/sigv4"
 )
@@ -84,6 +85,10 @@ type Config struct {
 	Tokens *masks.TokenMaker
 	// Recorder keeps what a grant says to keep. It must be set where grants do.
 	Recorder *recorder.Recorder
+	// Ask opens a ticket about what was found in a body, of Grant.Ticket, and
+	// returns the refusal that says so. Default: refuse.ErrGuarded, which nobody
+	// is asked about.
+	Ask func(ctx context.Context, ticket, found string) error
 	// Live returns why a session may not go on (session.ErrRevoked), or nil. It is
 	// asked once per exchange, after Kill can find it, so that no revocation falls
 	// in between.
@@ -105,6 +110,9 @@ var ErrConfig = errors.New("extproc: Redeem, Credentials, Secret, Signer and App
 func (c *Config) fill() error {
 	if c.Redeem == nil || c.Credentials == nil || c.Secret == nil || c.Signer == nil || c.Append == nil || c.Masks != nil && c.Tokens == nil {
 		return ErrConfig
+	}
+	if c.Ask == nil {
+		c.Ask = func(context.Context, string, string) error { return refuse.ErrGuarded }
 	}
 	if c.Live == nil {
 		c.Live = func(string) error { return nil }

@@ -79,7 +79,7 @@ type exchange struct {
 	asked    *keeping           // records the request's body
 	told     *keeping           // records the answer
 	masking  *masking           // masks the answer
-	guarding *guarding          // looks into the request's body
+	guarding guards             // look into the request's body
 }
 
 // requestHead redeems the grant and sends the request upstream.

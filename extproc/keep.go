@@ -1,6 +1,8 @@
 package extproc
 
 import (
+	"context"
+	"errors"
 	"fmt"
 	"strings"
 
@@ -58,13 +60,20 @@ func (x *exchange) keepAnswer(r *wire.Response) (*keeping, error) {
 // be sent ends it, and it is recorded.
 func (x *exchange) watchers(r *wire.Request) ([]stage, error) {
 	var list []stage
-	if x.grant.Watch != "" {
-		block, err := x.config.Masks.Guard(x.grant.Watch)
+	for _, watch := range []string{x.grant.Watch, x.grant.Ask} {
+		if watch == "" {
+			continue
+		}
+		block, err := x.config.Masks.Guard(watch)
 		if err != nil {
 			return nil, err
 		}
-		x.guarding = &guarding{mask: block, about: masks.Answer{Type: r.Headers.Value("content-type"), Encoding: r.Headers.Value("content-encoding"), Service: x.grant.Service}}
-		list = append(list, x.guarding)
+		g := &guarding{mask: block, about: masks.Answer{Type: r.Headers.Value("content-type"), Encoding: r.Headers.Value("content-encoding"), Service: x.grant.Service}}
+		if watch == x.grant.Ask {
+			g.ask = x.ask
+		}
+		x.guarding = append(x.guarding, g)
+		list = append(list, g)
 	}
 	if strings.Contains(x.grant.Keep, "q") {
 		plain, err := sigv4.Plain(r)
@@ -81,54 +90,83 @@ func (x *exchange) watchers(r *wire.Request) ([]stage, error) {
 	return list, nil
 }
 
-// guarding looks into a request's body. The last piece of the body leaves when
-// all of it was looked into.
-type guarding struct {
-	mask   *mask.Mask
-	about  masks.Answer
-	stream mask.Stream
-	seen   []byte
-	out    [1][]byte
+// ask is the refusal of a body about which people are asked now; its upload is cut.
+func (x *exchange) ask(found string) error {
+	ctx, cancel := context.WithTimeout(context.Background(), x.config.AppendTimeout)
+	defer cancel()
+	return x.config.Ask(ctx, x.grant.Ticket, found)
 }
 
-// stop ends what a stream holds open.
-func (g *guarding) stop() {
-	if g != nil {
+// guards are what looks into one body.
+type guards []*guarding
+
+// stop ends what the streams hold open.
+func (l guards) stop() {
+	for _, g := range l {
 		stop(g.stream)
 	}
 }
 
 // found is how often each detector found something, for the record; never what.
+func (l guards) found() string {
+	var list []string
+	for _, g := range l {
+		if s := g.found(); s != "" {
+			list = append(list, s)
+		}
+	}
+	return strings.Join(list, ",")
+}
+
+// guarding looks into a request's body. The last piece of the body leaves when
+// all of it was looked into.
+type guarding struct {
+	mask   *mask.Mask
+	about  masks.Answer
+	ask    func(found string) error // the refusal of what is found; nil: refuse.ErrGuarded
+	stream mask.Stream
+	seen   []byte
+	out    [1][]byte
+}
+
 func (g *guarding) found() string {
-	if g == nil || g.stream == nil {
+	if g.stream == nil {
 		return ""
 	}
 	return cut(g.stream.Counts().String(), maxMasked)
 }
 
+// refusal is the error of a body that err was found in.
+func (g *guarding) refusal(err error) error {
+	if g.ask != nil && errors.Is(err, mask.ErrBlocked) {
+		return g.ask(g.found())
+	}
+	return fmt.Errorf("%w: %w", refuse.ErrGuarded, err)
+}
+
 // Write passes the piece on, unless something that must not leave is in it:
-// refuse.ErrGuarded.
+// refuse.ErrGuarded, or what ask says.
 func (g *guarding) Write(piece []byte) ([][]byte, error) {
 	var err error
 	if g.stream == nil {
 		if g.stream, err = masks.Stream(g.mask, g.about); err != nil {
-			return nil, fmt.Errorf("%w: %w", refuse.ErrGuarded, err)
+			return nil, g.refusal(err)
 		}
 	}
 	if g.seen, err = g.stream.Append(g.seen[:0], piece); err != nil {
-		return nil, fmt.Errorf("%w: %w", refuse.ErrGuarded, err)
+		return nil, g.refusal(err)
 	}
 	g.out[0] = piece
 	return g.out[:], nil
 }
 
-// Close looks at what the end completes: refuse.ErrGuarded.
+// Close looks at what the end completes, as Write does.
 func (g *guarding) Close() ([][]byte, error) {
 	if g.stream == nil {
 		return nil, nil
 	}
 	if _, err := g.stream.Finish(g.seen[:0]); err != nil {
-		return nil, fmt.Errorf("%w: %w", refuse.ErrGuarded, err)
+		return nil, g.refusal(err)
 	}
 	return nil, nil
 }

@@ -68,7 +68,10 @@ func (x *exchange) end(outcome string, why error) error {
 		e.Detail = map[string]string{"masked": masked}
 	}
 	if found := x.guarding.found(); found != "" {
-		e.Detail = map[string]string{"found": found}
+		if e.Detail == nil {
+			e.Detail = map[string]string{}
+		}
+		e.Detail["found"] = found
 	}
 	return x.write(e)
 }

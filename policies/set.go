@@ -324,13 +324,21 @@ func (r *rule) applyPresigned(value string) error {
 // approvalForm is "group:<issuer>|<group>:<count>".
 var approvalForm = regexp.MustCompile(`^group:([^|:]+\|.+):([1-9])$`)
 
-func (r *rule) applyApproval(value string) error {
+func (r *rule) applyApproval(value string) (err error) {
+	if r.quorum, err = ParseApproval(value); err != nil {
+		return fmt.Errorf("@approval(%q) %w", value, err)
+	}
+	return nil
+}
+
+// ParseApproval reads "group:<issuer>|<group>:<count>", as @approval has it. Its
+// error is what the text is not, to stand behind it.
+func ParseApproval(value string) (Quorum, error) {
 	m := approvalForm.FindStringSubmatch(value)
 	if m == nil {
-		return fmt.Errorf(`@approval(%q) is not a group and how many of it, 1 to 9, such as "group:corp|sre:2"`, value)
+		return Quorum{}, errors.New(`is not a group and how many of it, 1 to 9, such as "group:corp|sre:2"`)
 	}
-	r.quorum = Quorum{Group: m[1], Count: int(m[2][0] - '0')}
-	return nil
+	return Quorum{Group: m[1], Count: int(m[2][0] - '0')}, nil
 }
 
 func choose[V any](name, value string, into *V, known map[string]V) error {

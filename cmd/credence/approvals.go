@@ -118,6 +118,9 @@ func printTickets(w io.Writer, list []approval.Ticket) error {
 		if len(x.Resources) > 1 {
 			resource += fmt.Sprintf(" and %d more", len(x.Resources)-1)
 		}
+		if x.Holds != "" {
+			resource += " holding " + x.Holds
+		}
 		fmt.Fprintf(t, "%s\t%s\t%q\t%s\t%s\t%q\t%s\t%s\n", x.ID, x.State, x.Agent, x.Role, x.Operation, resource, asks(&x), x.Expires.Local().Format(stamp))
 	}
 	return t.Flush()

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/credence-gateway/credence/internal/nearest"
 	"github.com/credence-gateway/credence/internal/recorder"
 	"github.com/credence-gateway/credence/internal/secret"
+	"github.com/credence-gateway/credence/policies"
 )
 
 // maskSets are the names that policies may put into @mask.
@@ -49,7 +51,10 @@ func newMasks(cfg *config.Config, catalog *awsapi.Catalog, key secret.Secret) (*
 	sets := map[string][]masks.Rule{}
 	for _, set := range cfg.Masking.Sets {
 		sets[set.Name] = []masks.Rule{}
-		for _, r := range set.Rules {
+		for i, r := range set.Rules {
+			if err := checkAsked(r.Approval); err != nil {
+				return nil, fmt.Errorf("masking.sets %s, rule %d: approval: %q %w", set.Name, i+1, r.Approval, err)
+			}
 			sets[set.Name] = append(sets[set.Name], masks.Rule(r))
 		}
 	}
@@ -60,6 +65,19 @@ func newMasks(cfg *config.Config, catalog *awsapi.Catalog, key secret.Secret) (*
 		return nil, fmt.Errorf("masking: %w", maskError{err})
 	}
 	return m, nil
+}
+
+// checkAsked reads whom a detector asks. Its error is what is wrong with the text,
+// to stand behind it.
+func checkAsked(text string) error {
+	if text == "" {
+		return nil
+	}
+	q, err := policies.ParseApproval(text)
+	if err == nil && !strings.HasPrefix(q.Group, local+"|") {
+		err = errors.New("names a group of an issuer, which can't approve yet: name one of this host, such as group:local|sre:1")
+	}
+	return err
 }
 
 // maskError says what is wrong with a rule, a set or a body without naming the

@@ -257,7 +257,7 @@ func (u *unit) openProc() (err error) {
 	u.proc, err = extproc.New(extproc.Config{
 		Redeem: u.grants.Redeem, Credentials: u.mint.Lookup, Secret: u.keeper.Secret, Append: u.append,
 		Signer: sigv4.NewSigner(sigv4.SignerConfig{Keys: u.keys}), Masks: u.masks, Tokens: u.tokens, Recorder: u.recorder,
-		Live:  u.ended.live,
+		Ask: u.gate.Ask, Live: u.ended.live,
 		Fault: func(err error) { u.zlog.Error().Err(err).Msg("a call was cut by a fault") },
 	})
 	return err

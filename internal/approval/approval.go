@@ -94,6 +94,7 @@ type Ticket struct {
 	Actions   []string  `json:"actions"`
 	Resources []string  `json:"resources"` // ARNs
 	Body      string    `json:"body,omitempty"`
+	Holds     string    `json:"holds,omitempty"` // what detectors found in it, never the values
 	Binding   string    `json:"binding"`
 	PolicySet string    `json:"policySet"`
 	Quorums   []Quorum  `json:"quorums"`
@@ -192,6 +193,18 @@ func (b *Book) Open(ctx context.Context, t Ticket) (Ticket, error) {
 	}
 	t.version = 1
 	return t, b.cfg.Store.AddTicket(ctx, r)
+}
+
+// Approved returns the ticket of a session and a binding that is approved and
+// not spent, and whether there is one.
+func (b *Book) Approved(ctx context.Context, session, binding string) (Ticket, bool, error) {
+	list, err := b.list(ctx, "", session, binding)
+	for i := range list {
+		if list[i].Binding == binding && list[i].State == Approved {
+			return list[i], true, nil
+		}
+	}
+	return Ticket{}, false, err
 }
 
 // List lists all tickets, the newest first.
@@ -413,6 +426,9 @@ func (t *Ticket) event(kind audit.Type) *audit.Event {
 			list = append(list, fmt.Sprintf("%d of %s", q.Count, q.Group))
 		}
 		e.Detail["asks"] = strings.Join(list, ", ")
+		if t.Holds != "" {
+			e.Detail["holds"] = t.Holds
+		}
 	}
 	return e
 }

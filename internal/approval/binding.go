@@ -35,6 +35,12 @@ func Bind(session, role string, r *wire.Request, digest string) string {
 	return hex.EncodeToString(h.Sum(nil))
 }
 
+// BindHolding is Bind of a ticket about what detectors found in a request, which
+// is another one than a ticket about the call itself.
+func BindHolding(session, role string, r *wire.Request, digest string) string {
+	return Bind(session, role, r, "holding "+digest)
+}
+
 // field writes a string so that no two lists of strings are the same bytes.
 func field(h hash.Hash, s string) { fmt.Fprintf(h, "%d:%s,", len(s), s) }
 

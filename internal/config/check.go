@@ -319,6 +319,8 @@ func (r *MaskRule) check() error {
 		return fmt.Errorf("at: %q is not service:Operation:path", r.At)
 	case r.At != "" && r.Requests:
 		return errors.New("requests is for detect and pattern")
+	case r.Approval != "" && !r.Requests:
+		return errors.New("approval is for requests: true, whose findings it asks people about")
 	}
 	return nil
 }

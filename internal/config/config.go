@@ -238,6 +238,9 @@ type MaskRule struct {
 	// Requests applies a detector to what agents send too: a request in which
 	// it finds something is refused.
 	Requests bool `yaml:"requests" json:"requests,omitempty"`
+	// Approval asks people about such a request in place of refusing it:
+	// "group:local|sre:1", as @approval does.
+	Approval string `yaml:"approval" json:"approval,omitempty"`
 }
 
 // Size is a number of bytes, written as "512KiB", "8MiB" or "1GiB", or plainly.

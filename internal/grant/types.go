@@ -37,7 +37,9 @@ type Grant struct {
 	Retain      int    // days that what is recorded is kept; 0 as the gateway does by itself
 	Account     string // of the role: the scope of tokens in the answer
 	Masks       string // masks.Plan of the answer; "" leaves it alone
-	Watch       string // masks.Watch of the request's body; "" leaves it alone
+	Watch       string // masks.Watch of the request's body: what is refused; "" leaves it alone
+	Ask         string // masks.Watch of the request's body: what people are asked about
+	Ticket      string // what they are told, approval.Ticket in JSON; "" without Ask
 	Edits       string // rewrite.Encode: what changes the request's body into the one that PayloadHash is of
 	Origin      string // rewrite: the agent's name for the gateway, to put into the answer; "" leaves the answer alone
 	PathPrefix  string // "/bucket", which the agent named in its Host, to stand before the target; "" when the path says all

@@ -318,7 +318,8 @@ func unpacked(t *testing.T, data string) string {
 
 func TestRequests(t *testing.T) {
 	m := newMasks(t, nil)
-	block, err := m.Guard(m.Watch(queryCall, []string{"crm", "pii"}))
+	watch, _ := m.Watch(queryCall, []string{"crm", "pii"})
+	block, err := m.Guard(watch)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -329,8 +330,19 @@ func TestRequests(t *testing.T) {
 	if _, err := s.Append(nil, []byte(`{"a":"EMP-123456"}`)); !errors.Is(err, mask.ErrBlocked) {
 		t.Error(err)
 	}
-	if watch := m.Watch(queryCall, []string{"pii"}); watch != "" {
-		t.Error(watch)
+	if watch, ask := m.Watch(queryCall, []string{"pii"}); watch != "" || ask != "" {
+		t.Error(watch, ask)
+	}
+	m = newMasks(t, func(c *masks.Config) {
+		c.Sets["ask"] = []masks.Rule{
+			{Detect: "email", Requests: true, Approval: "group:local|sre:1"}, {Detect: "pii", Requests: true, Approval: "group:local|sre:1"},
+			{Detect: "phone", Requests: true, Approval: "group:local|pci:2"}, {Detect: "iban", Requests: true}, {Detect: "jwt"},
+		}
+	})
+	if watch, ask := m.Watch(queryCall, []string{"ask"}); watch != "ask#3" || ask != "ask#0,ask#1,ask#2" {
+		t.Error(watch, ask)
+	} else if diff := cmp.Diff([]string{"group:local|sre:1", "group:local|pci:2"}, m.Approvals(ask)); diff != "" {
+		t.Error(diff)
 	}
 }
 

@@ -8,17 +8,33 @@ import (
 )
 
 // Watch says which detectors a request of these sets must not meet: those that
-// say "requests"; "" when there are none.
-func (m *Masks) Watch(c Call, sets []string) string {
-	var rules []string
+// say "requests", and apart from them those that say whom to ask; "" where there
+// are none.
+func (m *Masks) Watch(c Call, sets []string) (block, ask string) {
+	var blocking, asking []string
 	for _, set := range slices.Compact(slices.Sorted(slices.Values(sets))) {
 		for _, name := range m.chosen(set, c) {
-			if r, err := m.find(name); err == nil && r.Requests {
-				rules = append(rules, name)
+			switch r, err := m.find(name); {
+			case err != nil || !r.Requests:
+			case r.Approval != "":
+				asking = append(asking, name)
+			default:
+				blocking = append(blocking, name)
 			}
 		}
 	}
-	return strings.Join(rules, ",")
+	return strings.Join(blocking, ","), strings.Join(asking, ",")
+}
+
+// Approvals are what the detectors of a watch say in Rule.Approval, each once.
+func (m *Masks) Approvals(watch string) []string {
+	var list []string
+	for _, name := range strings.Split(watch, ",") {
+		if r, err := m.find(name); err == nil && !slices.Contains(list, r.Approval) {
+			list = append(list, r.Approval)
+		}
+	}
+	return list
 }
 
 // Guard returns the compiled detectors of what Watch gave, each with the action

@@ -121,7 +121,7 @@ func (e *PolicyDenied) Error() string { return "policy denies " + e.Denied }
 type NotApproved struct {
 	Denied string // as PolicyDenied's
 	Ticket string // its id
-	State  string // "pending", "denied", "spent", "expired"
+	State  string // "pending", "approved", "denied", "spent", "expired"
 }
 
 // Error names the ticket.
@@ -129,9 +129,12 @@ func (e *NotApproved) Error() string { return "ticket " + e.Ticket + " is " + e.
 
 func (e *NotApproved) answer() Answer {
 	a := Answer{Rule: "approval", Status: 403, Code: accessDenied}
-	if e.State == "pending" {
+	switch e.State {
+	case "pending":
 		a.Message = "Approval is needed for " + e.Denied + ". Ask for approval of ticket " + e.Ticket + ", then repeat the same call."
-	} else {
+	case "approved":
+		a.Message = "Ticket " + e.Ticket + " for " + e.Denied + " was approved meanwhile: repeat the same call."
+	default:
 		a.Message = "Approval is needed for " + e.Denied + ", and ticket " + e.Ticket + " is " + e.State + ". Repeating the call asks anew."
 	}
 	return a

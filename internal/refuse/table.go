@@ -39,7 +39,9 @@ var (
 	// ErrMaskedPart: a part of an object whose whole must be masked.
 	ErrMaskedPart = errors.New("parts of this object may not be read, since what is masked in it could lie across their edges: read it whole, without Range and partNumber")
 	// ErrGuarded: a detector found in the request what must not be sent.
-	ErrGuarded = errors.New("the request holds what may not be sent here, such as a key or personal data: take it out; there is no asking for an approval of it")
+	ErrGuarded = errors.New("the request holds what may not be sent here, such as a key or personal data: take it out, for nobody is asked about it")
+	// ErrChanged: policy changed while the call was held.
+	ErrChanged = errors.New("policy changed while the call waited for its approval: repeat the same call")
 	// ErrUnmask: a token where policy does not let it stand for its value.
 	ErrUnmask = errors.New("a token stands for its value only where a policy says so with @unmask, in the session and account that it was made for")
 	// ErrPanic: the gateway failed.
@@ -151,6 +153,7 @@ var table = []row{
 	{ErrRole, Answer{"role-unknown", 403, accessDenied, "", 0, nil}},
 	{ErrMaskedPart, Answer{"masked-part", 403, accessDenied, "", 0, nil}},
 	{ErrGuarded, Answer{"request-guarded", 403, accessDenied, "", 0, nil}},
+	{ErrChanged, Answer{"policy-changed", 503, serviceUnavailable, "", time.Second, nil}},
 	{ErrUnmask, Answer{"token-refused", 403, accessDenied, "", 0, nil}},
 	{ErrVends, Answer{"credential-vending", 403, accessDenied, "", 0, nil}},
 	{ErrRepeated, Answer{"signature-repeated", 503, serviceUnavailable, "", 1100 * time.Millisecond, nil}},

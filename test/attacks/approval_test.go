@@ -21,6 +21,7 @@ import (
 // approves, another body or key is another call, the ticket outlives the gateway,
 // and the same call needs a ticket again after it.
 func TestA40_Approved(t *testing.T) {
+	t.Parallel() // it waits for people
 	me, err := user.Current()
 	check(t, err)
 	group, err := user.LookupGroupId(me.Gid)

@@ -1,0 +1,178 @@
+package extauthz
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+
+	"github.com/credence-gateway/credence/internal/approval"
+	"github.com/credence-gateway/credence/internal/mask"
+	"github.com/credence-gateway/credence/internal/masks"
+	"github.com/credence-gateway/credence/internal/refuse"
+	"github.com/credence-gateway/credence/policies"
+)
+
+// guard looks into a body that was read: what must not be sent refuses the call,
+// and what people are to be asked about asks them. One that streams is looked
+// into by the exchange.
+func (c *call) guard(ctx context.Context, about masks.Call) error {
+	block, ask := c.cfg.Masks.Watch(about, c.decision.Masks)
+	if !c.body.Seen {
+		return c.guardStream(ctx, block, ask)
+	}
+	if err := c.look(block); err != nil {
+		return guarded(err)
+	}
+	err := c.look(ask)
+	if !errors.Is(err, mask.ErrBlocked) {
+		return guarded(err)
+	}
+	t, ok := c.holding(ask)
+	if !ok {
+		return guarded(err)
+	}
+	return c.clear(ctx, t)
+}
+
+// look looks for what a watch finds in the body: mask.ErrBlocked.
+func (c *call) look(watch string) error {
+	if watch == "" || len(c.body.Bytes) == 0 {
+		return nil
+	}
+	block, err := c.cfg.Masks.Guard(watch)
+	if err != nil {
+		return err
+	}
+	s, err := masks.Stream(block, masks.Answer{
+		Type: c.r.Headers.Value("content-type"), Encoding: c.r.Headers.Value("content-encoding"), Service: c.aws.Service,
+	})
+	if err != nil {
+		return err
+	}
+	if open, ok := s.(io.Closer); ok {
+		defer open.Close() //nolint:errcheck // it only ends a decoder
+	}
+	_, err = s.Append(nil, c.body.Bytes)
+	if err == nil {
+		_, err = s.Finish(nil)
+	}
+	c.found = s.Counts().String()
+	return err
+}
+
+// guarded is what the agent is told of what a guard found, or could not read.
+func guarded(err error) error {
+	if errors.Is(err, mask.ErrBlocked) || errors.Is(err, mask.ErrFormat) || errors.Is(err, mask.ErrBound) {
+		return fmt.Errorf("%w: %w", refuse.ErrGuarded, err)
+	}
+	return err
+}
+
+// holding is the ticket about what may be found in the call's body; false where
+// nobody can be asked: an approval is of a body that is known.
+func (c *call) holding(ask string) (approval.Ticket, bool) {
+	digest, err := c.bindable()
+	if err != nil || c.cfg.Approvals == nil {
+		return approval.Ticket{}, false
+	}
+	var asked []approval.Quorum
+	for _, text := range c.cfg.Masks.Approvals(ask) {
+		q, err := policies.ParseApproval(text)
+		if err != nil {
+			return approval.Ticket{}, false
+		}
+		asked = append(asked, approval.Quorum{Group: q.Group, Count: q.Count})
+	}
+	t := c.ticketOf(digest, asked)
+	t.Binding = approval.BindHolding(c.session.ID, c.session.Role, c.r, digest)
+	return t, true
+}
+
+// clear asks people about what was found. While the call was held its session may
+// have ended and policy may have changed.
+func (c *call) clear(ctx context.Context, draft approval.Ticket) error {
+	draft.Holds = c.found
+	t, err := c.ask(ctx, draft, holdings(c.found))
+	if errors.Is(err, approval.ErrNobody) || err == nil && !covers(t.Quorums, draft.Quorums) {
+		return refuse.ErrGuarded
+	}
+	if err != nil {
+		return err
+	}
+	c.cleared = t
+	before := c.decision
+	if c.ticket.ID != "" {
+		err = c.again(c.ticket)
+	} else {
+		err = c.reopen()
+		c.decision = c.verdict(c.aws)
+	}
+	if err != nil {
+		return err
+	}
+	if d := c.decision; d.Set != before.Set || d.Allow != before.Allow || !slices.Equal(d.Reasons, before.Reasons) {
+		return refuse.ErrChanged
+	}
+	return nil
+}
+
+// holdings is what a ticket about findings is for, in a refusal.
+func holdings(found string) string { return "sending what the request holds (" + found + ")" }
+
+// guardStream says what the exchange looks for, and what it asks people about;
+// what they have approved it does not look for.
+func (c *call) guardStream(ctx context.Context, block, ask string) error {
+	c.watch = block
+	if ask == "" {
+		return nil
+	}
+	draft, ok := c.holding(ask)
+	if !ok {
+		c.watch = joined(block, ask)
+		return nil
+	}
+	t, ok, err := c.cfg.Approvals.Approved(ctx, c.session.ID, draft.Binding)
+	if err != nil {
+		return err
+	}
+	if ok && covers(t.Quorums, draft.Quorums) {
+		c.cleared = t
+		return nil
+	}
+	text, err := json.Marshal(draft)
+	if err != nil {
+		return err
+	}
+	c.asking, c.draft = ask, string(text)
+	return nil
+}
+
+func joined(a, b string) string {
+	if a == "" {
+		return b
+	}
+	return a + "," + b
+}
+
+// Ask opens the ticket of a grant about what the exchange found in a body, and
+// returns the refusal that names it: extproc.Config.Ask.
+func (g *Gate) Ask(ctx context.Context, ticket, found string) error {
+	var t approval.Ticket
+	if err := json.Unmarshal([]byte(ticket), &t); err != nil || g.cfg.Approvals == nil {
+		return refuse.ErrGuarded
+	}
+	t.Holds = found
+	t, err := g.cfg.Approvals.Open(ctx, t)
+	switch {
+	case errors.Is(err, approval.ErrNobody):
+		return refuse.ErrGuarded
+	case errors.Is(err, approval.ErrMany):
+		return &refuse.PolicyDenied{Denied: holdings(found), Advice: tooMany}
+	case err != nil:
+		return err
+	}
+	return &refuse.NotApproved{Denied: holdings(found), Ticket: t.ID, State: string(t.State)}
+}
