@@ -1,9 +1,13 @@
 package mask
 
-import "bytes"
+import (
+	"bytes"
+	"slices"
+)
 
-// csvStream masks comma-separated values (RFC 4180), also with ";" or tabs.
-// The first record names the columns, which paths select.
+// csvStream masks comma-separated values (RFC 4180), also with ";", "|" or tabs,
+// and with lines that end as they did before. The first record names the columns,
+// which paths select; empty lines and Excel's "sep=;" may stand before it.
 type csvStream struct {
 	holder
 	leaves
@@ -11,6 +15,7 @@ type csvStream struct {
 	columns   []*Rule
 	column    int
 	header    bool
+	unnamed   bool // the line that may be the header is none
 	field     []byte
 }
 
@@ -49,6 +54,9 @@ func (c *csvStream) scan(dst []byte, end bool) ([]byte, error) {
 		if err != nil || stop == nil && !end {
 			return dst, err
 		}
+		if c.header && c.column == 0 {
+			c.about(raw, len(stop) > 0 && stop[0] != c.separator)
+		}
 		out, err := c.masked(raw)
 		if err != nil {
 			return dst, err
@@ -56,21 +64,63 @@ func (c *csvStream) scan(dst []byte, end bool) ([]byte, error) {
 		dst = append(append(dst, out...), stop...)
 		c.at += len(raw) + len(stop)
 		c.column++
-		if len(stop) > 0 && stop[len(stop)-1] == '\n' {
-			c.column, c.header = 0, false
+		if len(stop) > 0 && stop[0] != c.separator {
+			c.line()
 		}
 	}
 	return dst, nil
 }
 
-// sniff takes the separator that the first line has most of.
-func (c *csvStream) sniff(end bool) bool {
-	line, _, whole := bytes.Cut(c.rest(), []byte("\n"))
-	if !whole && !end {
+// line ends a line.
+func (c *csvStream) line() {
+	if c.unnamed {
+		c.columns = c.columns[:0]
+	}
+	c.header = c.header && c.unnamed
+	c.column, c.unnamed = 0, false
+}
+
+// about reads the first field of what may be the header: an empty line names no
+// columns, nor does Excel's line of the separator.
+func (c *csvStream) about(name []byte, last bool) {
+	c.unnamed = last && len(bytes.TrimSpace(name)) == 0 || bytes.HasPrefix(bytes.TrimPrefix(name, byteOrderMark), []byte("sep="))
+}
+
+var byteOrderMark = []byte("\xef\xbb\xbf")
+
+// Columns reports whether the first line of a text, of which start is the
+// beginning, names a column that a path selects.
+func (m *Mask) Columns(start []byte) bool {
+	if !m.Paths() {
 		return false
 	}
+	with := *m
+	with.detectors = nil
+	c := newCSV(&with, Counts{})
+	c.feed(start)
+	_, _ = c.scan(nil, true)
+	return c.selects()
+}
+
+// selects reports whether there are columns that paths select.
+func (c *csvStream) selects() bool {
+	return slices.ContainsFunc(c.columns, func(r *Rule) bool { return r != nil })
+}
+
+// sniff takes the separator that the first line has most of, but white space.
+func (c *csvStream) sniff(end bool) bool {
+	s := c.rest()
+	from := run(s, &space)
+	n := bytes.IndexAny(s[from:], "\r\n")
+	if n < 0 && !end {
+		return false
+	}
+	line := s
+	if n >= 0 {
+		line = s[:from+n]
+	}
 	c.separator = ','
-	for _, s := range []byte(";\t") {
+	for _, s := range []byte(";\t|") {
 		if bytes.Count(line, []byte{s}) > bytes.Count(line, []byte{c.separator}) {
 			c.separator = s
 		}
@@ -101,21 +151,28 @@ func (c *csvStream) next(end bool) (raw, stop []byte, err error) {
 			break
 		}
 	}
-	n := bytes.IndexAny(s[i:], string(c.separator)+"\n")
-	if n < 0 {
-		if s[0] == '"' && len(bytes.TrimRight(s[i:], "\r")) > 0 {
-			err = ErrFormat
-		}
-		return s, nil, err
-	}
-	to := i + n + 1
-	if s[i+n] == '\n' && n > 0 && s[i+n-1] == '\r' {
-		n--
-	}
-	if s[0] == '"' && n > 0 {
+	n := bytes.IndexAny(s[i:], string(c.separator)+"\r\n")
+	if s[0] == '"' && (n > 0 || n < 0 && i < len(s)) {
 		return nil, nil, ErrFormat
 	}
-	return s[:i+n], s[i+n : to], nil
+	if n < 0 || s[i+n] == '\r' && i+n+1 == len(s) && !end {
+		return s, nil, nil
+	}
+	to := i + n + 1
+	if s[i+n] == '\r' && to < len(s) && s[to] == '\n' {
+		to++
+	}
+	return s[:i+n], s[i+n : to], c.ambiguous(s[:i+n])
+}
+
+// ambiguous refuses a quote behind blanks that does not end its field: some
+// readers go on to the next quote, and count the columns otherwise.
+func (c *csvStream) ambiguous(raw []byte) error {
+	t := bytes.TrimSpace(raw)
+	if len(t) == 0 || raw[0] == '"' || t[0] != '"' || len(t) > 1 && t[len(t)-1] == '"' || !c.header && !c.selects() {
+		return nil
+	}
+	return ErrFormat
 }
 
 // masked is a field, masked.
@@ -147,6 +204,6 @@ func (c *csvStream) masked(raw []byte) ([]byte, error) {
 // ruleOf is the rule of a column with that name.
 func (c *csvStream) ruleOf(name []byte) *Rule {
 	p := newPath(c.m)
-	p.enter(bytes.TrimSpace(name), false)
+	p.enter(bytes.Trim(bytes.TrimPrefix(name, byteOrderMark), " \t\"'"), false)
 	return p.rule()
 }

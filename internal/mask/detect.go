@@ -47,7 +47,7 @@ var featureOf = func() (t [256]feature) {
 		if c >= utf8.RuneSelf {
 			t[c] |= beyond
 		}
-		if c == 0 || c == '&' || c == '\\' {
+		if c == 0 || c == '&' || c == '\\' || c == '%' || c >= utf8.RuneSelf {
 			t[c] |= written
 		}
 		if !base64Byte[c] && c != '\n' && c != '\r' {
@@ -135,7 +135,7 @@ var secrets = []detector{
 	{name: "aws-access-key-id", needs: upper, least: 20, find: keyIDs},
 	{name: "aws-secret-key", needs: upper | lower | digit, least: 40, find: secretKeys},
 	{name: "aws-session-token", needs: upper | lower | digit, least: 100, find: prefixed("IQoJb3JpZ2lu", word64, 80, "FwoGZXIvYXdz", word64, 80)},
-	{name: "aws-presigned-url", needs: upper | equals | dash, least: 40, find: presigned},
+	{name: "aws-presigned-url", needs: upper | equals, least: 40, find: presigned},
 	{name: "gateway-key-id", needs: upper, least: 20, find: prefixed("CRDN", base32Byte, 16)},
 	{name: "private-key", needs: upper | dash, least: 27, find: pem},
 	{name: "jwt", needs: lower | dot, least: 20, find: jwt},
@@ -268,10 +268,10 @@ func random(s []byte) bool {
 }
 
 // presigned finds the signature and the token of a presigned URL, which make
-// it good.
+// it good, also of Signature Version 2 and of CloudFront's.
 func presigned(s []byte, from int) (int, int) {
 	first, end := -1, -1
-	for _, name := range []string{"X-Amz-Signature=", "X-Amz-Security-Token=", "AWSAccessKeyId="} {
+	for _, name := range []string{"X-Amz-Signature=", "X-Amz-Security-Token=", "AWSAccessKeyId=", "&Signature=", "?Signature="} {
 		i := bytes.Index(s[from:], []byte(name))
 		if i < 0 {
 			continue

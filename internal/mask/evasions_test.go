@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf16"
+	"unicode/utf8"
 
 	"github.com/fxamacker/cbor/v2"
 
@@ -27,6 +28,9 @@ func TestEvasions(t *testing.T) {
 	split := func(s string, n int) (stream []byte) {
 		for len(s) > 0 {
 			k := min(n, len(s))
+			for !utf8.RuneStart((s + "a")[k]) {
+				k++
+			}
 			stream = append(stream, delta(s[:k])...)
 			s = s[k:]
 		}
@@ -97,6 +101,9 @@ func TestEvasions(t *testing.T) {
 		"a blob of DynamoDB":                 {mask.JSON, `{"Item":{"a":{"B":"` + b64("key "+keyID) + `"}}}`},
 		"split across event-stream messages": {mask.EventStream, string(split("the key is "+keyID+", keep it", 7))},
 		"split, a character each":            {mask.EventStream, string(split("the key is "+keyID+", keep it", 1))},
+		"wide letters, split":                {mask.EventStream, string(split("the key is: "+wide(keyID)+", keep it", 9))},
+		"base64, split":                      {mask.EventStream, string(split("the key is "+b64("key "+keyID)+", keep it", 5))},
+		"escapes of URLs, split":             {mask.EventStream, string(split("the key is %41%4bIA"+keyID[4:]+", keep it", 5))},
 		"a header of an event":               {mask.EventStream, string(message(map[string]string{":message-type": "event", ":event-type": keyID, ":content-type": "application/json"}, "{}"))},
 		"references in XML":                  {mask.XML, `<r><a>&#x41;&#75;IA` + keyID[4:] + `</a></r>`},
 		"a comment in XML":                   {mask.XML, `<r><a>` + keyID[:7] + `<!-- x -->` + keyID[7:] + `</a></r>`},
@@ -117,6 +124,12 @@ func TestEvasions(t *testing.T) {
 		"UTF-16 in plain text":               {mask.Plain, utf16le("the key " + keyID + " is here")},
 		"UTF-32 in plain text":               {mask.Plain, strings.ReplaceAll(utf16le("the key "+keyID+" is here"), "\x00", "\x00\x00\x00")},
 		"UTF-16 in a JSON string":            {mask.JSON, `{"a":"` + strings.ReplaceAll(utf16le(keyID), "\x00", `\u0000`) + `"}`},
+		"escapes of URLs":                    {mask.JSON, `{"a":"key=%41%4b%49%41` + keyID[4:] + `"}`},
+		"escapes of URLs, twice":             {mask.JSON, `{"a":"key=%2541%254b%2549%2541` + keyID[4:] + `"}`},
+		"base64 in a path":                   {mask.JSON, `{"a":"/v1/of/` + b64("key "+keyID) + `"}`},
+		"base64 for URLs in a text":          {mask.JSON, `{"a":"at ` + base64.URLEncoding.EncodeToString([]byte("~~~???"+keyID)) + ` !"}`},
+		"base64 in lines of a text":          {mask.Plain, "-- \n" + strings.ReplaceAll(mime(strings.Repeat("what comes before, ", 3)+keyID), `\r\n`, "") + "\n"},
+		"wide letters in plain text":         {mask.Plain, "key " + wide(keyID) + " .\n"},
 		"a byte order mark":                  {mask.JSON, "\xef\xbb\xbf{\"SecretString\":\"" + value + `"}`},
 		"UTF-16":                             {mask.JSON, "{\x00\"\x00S\x00"},
 	} {

@@ -38,7 +38,11 @@ func (e *eventStream) join(end bool) []*joint {
 				j.ends[i] = j.ends[i-1]
 			}
 		}
-		j.spans = slices.Clone(e.find(j.text))
+		have := featuresOf(j.text) | no64
+		if inBytes(j.path) { // must stay base64
+			have &^= no64
+		}
+		j.spans = slices.Clone(e.search(j.text, have))
 		if j.safe = len(j.text); !end {
 			j.safe = j.until()
 		}
@@ -83,12 +87,19 @@ func wordStart(s []byte) int {
 	i := len(s)
 	for i > 0 && s[i-1] != ' ' && !strong[s[i-1]] {
 		r, n := utf8.DecodeLastRune(s[:i])
-		if r >= 0x2e80 || r >= 0x2000 && r < 0x2070 {
+		if (r >= 0x2e80 || r >= 0x2000 && r < 0x2070) && !inWords(s[i-n:i]) {
 			break
 		}
 		i -= n
 	}
 	return i
+}
+
+// inWords holds for a character beyond ASCII that readers take for one of ASCII,
+// or for none: view.
+func inWords(c []byte) bool {
+	read, _ := compatible8(nil, c)
+	return len(read) == 0 || read[0] < utf8.RuneSelf
 }
 
 // release writes the events that nothing later can change, with what detectors
@@ -150,7 +161,7 @@ func (e *eventStream) hide(j *joint, n int) error {
 // growing holds for texts that events tell in parts.
 func growing(path string) bool {
 	name := strings.ToLower(path[strings.LastIndexByte(path, '.')+1:])
-	for _, n := range [...]string{"text", "bytes", "partial_json", "input", "content", "completion", "outputtext", "generation", "delta", "reasoning", "thinking", "payload", "message"} {
+	for _, n := range [...]string{"text", "bytes", "partial_json", "input", "content", "completion", "outputtext", "systemmessage", "generation", "delta", "reasoning", "thinking", "payload", "message"} {
 		if name == n {
 			return true
 		}

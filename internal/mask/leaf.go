@@ -13,9 +13,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode"
-
-	"golang.org/x/text/unicode/norm"
 )
 
 // Marker stands in place of what was taken out. No detector knows it.
@@ -186,36 +183,35 @@ func (l *leaves) detect(kind Kind, s []byte, depth int) ([]byte, bool, error) {
 		}
 		return l.cut(s, spans)
 	}
-	if have&beyond != 0 && !l.part {
-		if spans := l.find(normal(s)); len(spans) > 0 {
-			return l.whole(kind, s, spans)
-		}
-	}
 	if depth == maxNested || have&no64 != 0 {
 		return s, false, nil
 	}
-	return l.base64(kind, s, depth)
-}
-
-// normal is a text in Unicode's compatible form without characters that nobody
-// sees.
-func normal(s []byte) []byte {
-	return bytes.Map(func(r rune) rune {
-		if unicode.Is(unicode.Cf, r) {
-			return -1
+	if out, changed, err := l.base64(kind, s, depth); changed || err != nil || l.part {
+		return out, changed, err
+	}
+	if spans := l.find(s); len(spans) > 0 { // behind what is base64 by chance, as a path is
+		if kind == Text && decode64(s) != nil {
+			kind = Blob
 		}
-		return r
-	}, norm.NFKC.Bytes(s))
+		return l.whole(kind, s, spans)
+	}
+	return s, false, nil
 }
 
-// find returns what the detectors find, in order, without overlaps.
-func (l *leaves) find(s []byte) []span { return l.search(s, featuresOf(s)) }
+// find returns what the detectors find in a text, and in its words of base64, in
+// order, without overlaps.
+func (l *leaves) find(s []byte) []span { return l.search(s, featuresOf(s)|no64) }
 
+// search is find. have are the features of s; without no64 all of it may be
+// base64, which is looked into elsewhere.
 func (l *leaves) search(s []byte, have feature) []span {
 	l.spans = l.spans[:0]
 	l.each(s, have, func(from, to int, d *detector) { l.spans = append(l.spans, span{from, to, d}) })
 	if have&written != 0 && len(l.m.detectors) > 0 {
 		l.viewed(s)
+	}
+	if have&no64 != 0 && have&(upper|lower) == upper|lower {
+		l.words(s)
 	}
 	if len(l.spans) > 1 {
 		slices.SortStableFunc(l.spans, func(a, b span) int { return a.from - b.from })

@@ -3,6 +3,7 @@ package mask
 import (
 	"bytes"
 	"fmt"
+	"mime"
 	"slices"
 	"strings"
 
@@ -67,11 +68,31 @@ func leastOf(list []detector) int {
 func (m *Mask) Value(name, value string) (out string, counts Counts, err error) {
 	l, p := leaves{m: m, counts: Counts{}}, newPath(m)
 	p.enter([]byte(name), false)
-	masked, changed, err := l.text(p.rule(), Text, []byte(value))
+	masked, changed, err := l.encoded(value)
+	if p.rule() != nil || err == nil && !changed {
+		masked, changed, err = l.text(p.rule(), Text, []byte(value))
+	}
 	if err != nil || !changed {
 		return value, l.counts, err
 	}
 	return string(masked), l.counts, nil
+}
+
+// encoded masks a header's value with words of RFC 2047 in it, as S3 writes
+// metadata that is not ASCII: all of it when something is found.
+func (l *leaves) encoded(value string) ([]byte, bool, error) {
+	if !strings.Contains(value, "=?") {
+		return nil, false, nil
+	}
+	decoded, err := new(mime.WordDecoder).DecodeHeader(value)
+	if err != nil || decoded == value { // nobody reads another charset
+		return nil, false, nil
+	}
+	spans := l.find([]byte(decoded))
+	if len(spans) == 0 {
+		return nil, false, nil
+	}
+	return l.whole(Text, []byte(value), spans)
 }
 
 // node is a step of the paths.
@@ -113,9 +134,12 @@ func New(c Config) (*Mask, error) {
 // Whole reports whether the body itself is selected.
 func (m *Mask) Whole() bool { return m.whole != nil }
 
+// Paths reports whether there are rules that select by a path within a body.
+func (m *Mask) Paths() bool { return !m.root.leaf() || !m.anywhere.leaf() }
+
 // Empty reports whether nothing is ever selected.
 func (m *Mask) Empty() bool {
-	return len(m.detectors) == 0 && m.whole == nil && m.root.leaf() && m.anywhere.leaf()
+	return len(m.detectors) == 0 && m.whole == nil && !m.Paths()
 }
 
 func (n *node) leaf() bool {

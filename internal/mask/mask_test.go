@@ -785,6 +785,9 @@ func TestValue(t *testing.T) {
 		"X-Amz-Meta-SSN":      {"123", "[masked]"},
 		"etag":                {`"abc"`, `"abc"`},
 		"x-amz-meta-pii-name": {"Jane", "[masked]"},
+		"x-amz-meta-word":     {"a =?UTF-8?B?" + b64("é key "+keyID) + "?=", "[masked]"}, // RFC 2047, as S3 writes what is not ASCII
+		"x-amz-meta-words":    {"=?utf-8?q?=C3=A9_key_=41" + keyID[1:10] + "?= =?utf-8?q?" + keyID[10:] + "?=", "[masked]"},
+		"x-amz-meta-plain":    {"=?UTF-8?B?" + b64("é") + "?=", "=?UTF-8?B?" + b64("é") + "?="},
 	} {
 		if got, _, err := m.Value(name, tt.in); err != nil || got != tt.out {
 			t.Errorf("%s: %q, %v; want %q", name, got, err, tt.out)

@@ -53,7 +53,11 @@ func (t *textStream) release(dst []byte, until int, end bool) ([]byte, error) {
 	if !end {
 		until = word(t.buf, until)
 	}
-	spans := t.find(t.buf)
+	have := featuresOf(t.buf) | no64
+	if t.blots { // all of it may be base64, which another looks into
+		have &^= no64
+	}
+	spans := t.search(t.buf, have)
 	kept := spans[:0]
 	for _, s := range spans {
 		switch {

@@ -2,13 +2,19 @@ package mask
 
 import (
 	"bytes"
+	"encoding/hex"
 	"html"
+	"unicode"
 	"unicode/utf8"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // A text may write a character in other ways than by itself: as a reference of
-// HTML (&#64;, &commat;), as an escape of JSON (\u0040), or in UTF-16 or UTF-32,
-// with zeros around. A view is the text as such a reader sees it.
+// HTML (&#64;, &commat;), as an escape of JSON (\u0040) or of URLs (%40), in
+// UTF-16 or UTF-32, with zeros around, in another of Unicode's forms, or with
+// characters between that nobody sees. A view is the text as such a reader sees
+// it.
 
 // maxViews is how often a text is read anew: "&amp;#64;" takes two.
 const maxViews = maxNested
@@ -49,16 +55,20 @@ func seen(v view) (view, bool) {
 	for i := 0; i < len(v.text); {
 		before := len(out.text)
 		n := 1
-		switch c := v.text[i]; c {
-		case 0:
-		case '&':
+		switch c := v.text[i]; {
+		case c == 0:
+		case c == '&':
 			out.text, n = reference8(out.text, v.text[i:])
-		case '\\':
+		case c == '\\':
 			out.text, n = escape8(out.text, v.text[i:])
+		case c == '%':
+			out.text, n = percent8(out.text, v.text[i:])
+		case c >= utf8.RuneSelf:
+			out.text, n = compatible8(out.text, v.text[i:])
 		default:
 			out.text = append(out.text, c)
 		}
-		changed = changed || n > 1 || v.text[i] == 0
+		changed = changed || !bytes.Equal(out.text[before:], v.text[i:i+n])
 		for range len(out.text) - before {
 			out.from = append(out.from, at(i))
 		}
@@ -103,4 +113,28 @@ func escape8(dst, s []byte) ([]byte, int) {
 		}
 	}
 	return append(dst, s[0]), 1
+}
+
+// percent8 appends the byte that %XX at the start of s stands for, and returns
+// its length; else its first byte.
+func percent8(dst, s []byte) ([]byte, int) {
+	if len(s) >= 3 {
+		if b, err := hex.AppendDecode(dst, s[1:3]); err == nil {
+			return b, 3
+		}
+	}
+	return append(dst, s[0]), 1
+}
+
+// compatible8 appends the character at the start of s in Unicode's compatible
+// form, or nothing where nobody sees it, and returns its length.
+func compatible8(dst, s []byte) ([]byte, int) {
+	r, n := utf8.DecodeRune(s)
+	switch {
+	case unicode.Is(unicode.Cf, r):
+		return dst, n
+	case norm.NFKC.Properties(s[:n]).Decomposition() != nil:
+		return append(dst, norm.NFKC.Bytes(s[:n])...), n
+	}
+	return append(dst, s[:n]...), n
 }

@@ -134,6 +134,8 @@ func tagEnd(s []byte) int {
 func (x *xmlStream) add(dst, token []byte) ([]byte, error) {
 	var err error
 	switch {
+	case len(x.names) == 0 && token[0] == '<' && x.tells(token): // left out
+		return dst, nil
 	case bytes.HasPrefix(token, []byte("<![CDATA[")):
 		x.text = append(x.text, token[9:len(token)-3]...)
 	case token[0] == '<':
@@ -159,6 +161,19 @@ func (x *xmlStream) add(dst, token []byte) ([]byte, error) {
 		return append(dst, run...), nil
 	}
 	return x.pass(dst)
+}
+
+// tells counts what detectors find in a comment, an instruction or a name, and
+// reports whether they find something.
+func (x *xmlStream) tells(s []byte) bool {
+	if len(s) < x.m.least {
+		return false
+	}
+	spans := x.find(s)
+	for _, p := range spans {
+		x.count(p.d.name)
+	}
+	return len(spans) > 0
 }
 
 // unheld masks a run that is too long to be held; nil when nothing selects it.
@@ -211,11 +226,15 @@ func (x *xmlStream) flush(dst []byte) ([]byte, error) {
 		}
 		return append(dst, x.run...), nil
 	}
-	out, changed, err := x.leaves.text(x.ruleOfText(), untyped, x.text)
+	rule, comments := x.ruleOfText(), bytes.IndexByte(x.run, '<') >= 0
+	if rule == nil && comments && x.path.rule() != nil {
+		return escapeXML(dst, x.text), nil // what is selected stands in none of them
+	}
+	out, changed, err := x.leaves.text(rule, untyped, x.text)
 	if err != nil {
 		return dst, err
 	}
-	if !changed && len(x.m.detectors) > 0 && bytes.Contains(x.run, []byte("<")) {
+	if !changed && len(x.m.detectors) > 0 && comments {
 		_, changed, err = x.leaves.text(nil, Text, x.run) // comments and instructions
 		out = x.text
 	}
@@ -245,7 +264,7 @@ func (x *xmlStream) tag(dst, token []byte) ([]byte, error) {
 	for n < len(inner) && !space[inner[n]] {
 		n++
 	}
-	if len(x.names) == 0 && x.begun || len(x.names) >= maxDepth {
+	if len(x.names) == 0 && x.begun || len(x.names) >= maxDepth || x.tells(inner[:n]) {
 		return dst, ErrFormat
 	}
 	x.begun = true
@@ -281,7 +300,7 @@ func (x *xmlStream) attributes(dst, s []byte) ([]byte, error) {
 			return dst, ErrFormat
 		}
 		stop := bytes.IndexByte(rest[1:], rest[0])
-		if stop < 0 {
+		if stop < 0 || x.tells(name) {
 			return dst, ErrFormat
 		}
 		var err error
@@ -303,7 +322,7 @@ func (x *xmlStream) attribute(dst, name, raw []byte) ([]byte, error) {
 	x.path.enter(append([]byte("@"), local(name)...), false)
 	r := x.path.rule()
 	x.path.leave()
-	if bytes.HasPrefix(name, []byte("xmlns")) {
+	if string(name) == "xmlns" || bytes.HasPrefix(name, []byte("xmlns:")) {
 		r = nil
 	}
 	out, changed, err := x.leaves.text(r, untyped, text)

@@ -35,11 +35,11 @@ func Stream(m *mask.Mask, a Answer) (mask.Stream, error) {
 	if err := a.check(); err != nil {
 		return nil, err
 	}
-	inner := &beginning{untold: a.untold(), choose: func(start []byte) (mask.Stream, error) { return a.plain(m, start) }}
+	inner := &beginning{untold: a.untold(), columns: m.Paths() && a.plainly(), choose: func(start []byte) (mask.Stream, error) { return a.plain(m, start) }}
 	if !plainly {
 		return mask.Compressed(coding, inner)
 	}
-	return &beginning{untold: a.untold(), choose: func(start []byte) (mask.Stream, error) {
+	return &beginning{untold: a.untold(), columns: inner.columns, choose: func(start []byte) (mask.Stream, error) {
 		if bytes.HasPrefix(start, gzipMagic) {
 			return mask.Compressed("gzip", inner)
 		}
@@ -73,6 +73,7 @@ var gzipMagic = []byte{0x1f, 0x8b}
 var opaque = [][]byte{
 	{'P', 'K', 3, 4}, {0x28, 0xb5, 0x2f, 0xfd}, {'B', 'Z', 'h'}, {0xfd, '7', 'z', 'X', 'Z'}, []byte("%PDF-"), []byte("PAR1"), []byte("Obj\x01"),
 	gzipMagic, {0x89, 'P', 'N', 'G'}, {0xff, 0xd8, 0xff}, []byte("GIF8"), []byte("RIFF"), {0xd0, 0xcf, 0x11, 0xe0}, {0xff, 0xfe}, {0xfe, 0xff}, {0, 0, 0xfe, 0xff}, {0x1f, 0x9d}, {'7', 'z', 0xbc, 0xaf},
+	{0x78, 0x01}, {0x78, 0x9c}, {0x78, 0xda}, {0x04, 0x22, 'M', 0x18}, []byte("\xff\x06\x00\x00sNaPpY"), {0x5d, 0, 0}, []byte("Rar!\x1a\x07"), []byte("ORC"), []byte("ARROW1\x00\x00"),
 }
 
 // plain masks a body that is not compressed, or no more.
@@ -86,7 +87,17 @@ func (a *Answer) plain(m *mask.Mask, start []byte) (mask.Stream, error) {
 	if err != nil {
 		media = ""
 	}
-	return m.Stream(formatOf(media, start), mask.Options{DynamoDB: strings.HasPrefix(a.Service, "dynamodb")})
+	format := formatOf(media, start)
+	if format == mask.Plain && m.Columns(start) {
+		format = mask.CSV
+	}
+	return m.Stream(format, mask.Options{DynamoDB: strings.HasPrefix(a.Service, "dynamodb")})
+}
+
+// plainly reports whether the media type leaves open whether the body is CSV.
+func (a *Answer) plainly() bool {
+	media, _, err := mime.ParseMediaType(a.Type)
+	return err != nil || formatOf(media, nil) == mask.Plain
 }
 
 // untold reports whether there is a media type and it leaves open whether the
@@ -99,15 +110,17 @@ func (a *Answer) untold() bool {
 // beginning holds the start of a body back until it tells its form, however
 // small the pieces are that it comes in.
 type beginning struct {
-	untold bool // the media type does not tell it
-	choose func(start []byte) (mask.Stream, error)
-	start  []byte
-	stream mask.Stream
+	untold  bool // the media type does not tell it
+	columns bool // its first line may name columns that a path selects
+	choose  func(start []byte) (mask.Stream, error)
+	start   []byte
+	stream  mask.Stream
 }
 
 const (
 	leastStart = 8       // bytes behind white space that tell a form
 	leastJSON  = 1 << 10 // ... that tell JSON from text, where no line ends before
+	mostHeader = 8 << 10 // ... that tell names of columns, where no line ends before
 	mostStart  = 8 << 10 // bytes of white space that may stand before
 )
 
@@ -119,7 +132,7 @@ func (b *beginning) Append(dst, piece []byte) ([]byte, error) {
 			piece = b.start
 		}
 		switch n := len(blank(piece)); {
-		case n >= leastStart && (!b.untold || told(blank(piece))):
+		case n >= leastStart && (!b.untold || told(blank(piece))) && (!b.columns || headed(blank(piece))):
 		case n >= leastStart:
 			if len(b.start) == 0 {
 				b.start = append(b.start, piece...)
@@ -144,6 +157,12 @@ func (b *beginning) Append(dst, piece []byte) ([]byte, error) {
 // JSON or a line of text, such as "[INFO] ...", the first line does.
 func told(start []byte) bool {
 	return start[0] != '{' && start[0] != '[' || len(start) >= leastJSON || bytes.IndexByte(start, '\n') >= 0
+}
+
+// headed reports whether a body's first line is there, or is longer than one
+// that names columns.
+func headed(start []byte) bool {
+	return start[0] == '{' || start[0] == '[' || len(start) >= mostHeader || bytes.IndexAny(start, "\r\n") >= 0
 }
 
 func (b *beginning) open(start []byte) (err error) {
@@ -193,7 +212,7 @@ func blank(start []byte) []byte {
 // "bytes".
 func formatOf(media string, start []byte) mask.Format {
 	switch {
-	case strings.Contains(media, "ndjson"), strings.Contains(media, "jsonlines"):
+	case strings.Contains(media, "ndjson"), strings.Contains(media, "jsonl"):
 		return mask.Lines
 	case strings.Contains(media, "json"):
 		return mask.JSON
@@ -205,7 +224,7 @@ func formatOf(media string, start []byte) mask.Format {
 		return mask.EventStream
 	case media == "application/x-www-form-urlencoded":
 		return mask.Form
-	case media == "text/csv", media == "text/tab-separated-values":
+	case strings.Contains(media, "csv"), strings.HasSuffix(media, "-separated-values"):
 		return mask.CSV
 	}
 	start = blank(start)
