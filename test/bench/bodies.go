@@ -40,16 +40,16 @@ type bodyRow struct {
 
 var bodyRows = []bodyRow{
 	{"credence-unmasked", plainTable, map[string]string{"skeleton-response": ""}},
-	{"credence-masked", secretTable, map[string]string{"skeleton-response": "<= 1.15", "credence-unmasked": ""}},
+	{"credence-masked", secretTable, map[string]string{"skeleton-response": "<= 1.15", "skeleton-response+2w": "", "credence-unmasked": ""}},
 	{"credence-kept", keptTable, map[string]string{"credence-masked": "<= 1.15"}},
 }
 
 // bodies measures CPU per request of masked and of recorded answers, beside the
-// skeleton of their class, every variant once a round, shuffled.
+// skeletons of their class, every variant once a round, shuffled.
 func (g *rig) bodies(ctx context.Context, o options, r *report) error {
 	var targets []target
 	for _, t := range g.all {
-		if t.name == "skeleton-response" {
+		if strings.HasPrefix(t.name, "skeleton-response") {
 			targets = append(targets, t)
 		}
 	}

@@ -119,6 +119,7 @@ var variants = []variant{
 	{name: "skeleton+2w", filter: "doors", durable: true},
 	{name: "skeleton-request", filter: "doors", request: true},
 	{name: "skeleton-response", filter: "doors", response: true},
+	{name: "skeleton-response+2w", filter: "doors", response: true, durable: true},
 	{name: "skeleton-both", filter: "doors", request: true, response: true},
 	{name: "skeleton-both+2w", filter: "doors", request: true, response: true, durable: true},
 }
