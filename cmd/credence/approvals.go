@@ -121,14 +121,14 @@ func printTickets(w io.Writer, list []approval.Ticket) error {
 		if x.Holds != "" {
 			resource += " holding " + x.Holds
 		}
-		fmt.Fprintf(t, "%s\t%s\t%q\t%s\t%s\t%q\t%s\t%s\n", x.ID, x.State, x.Agent, x.Role, x.Operation, resource, asks(&x), x.Expires.Local().Format(stamp))
+		fmt.Fprintf(t, "%s\t%s\t%q\t%s\t%s\t%q\t%s\t%s\n", x.ID, x.State, x.Agent, x.Role, x.Operation, resource, asks(x.Quorums), x.Expires.Local().Format(stamp))
 	}
 	return t.Flush()
 }
 
-func asks(t *approval.Ticket) string {
+func asks(quorums []approval.Quorum) string {
 	var list []string
-	for _, q := range t.Quorums {
+	for _, q := range quorums {
 		list = append(list, fmt.Sprintf("%d of %s", q.Count, q.Group))
 	}
 	return strings.Join(list, ", ")
@@ -169,6 +169,9 @@ func newApprovalsDecide(verb string) *cobra.Command {
 				until := ""
 				if t.State != approval.Denied {
 					until = ", until " + t.Expires.Local().Format(stamp)
+				}
+				if t.State == approval.Pending {
+					until = ", still asks " + asks(t.Missing()) + until
 				}
 				_, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s by %q%s\n", t.State, t.Operation, t.Agent, until)
 				return err

@@ -298,21 +298,24 @@ func (t *Ticket) vote(v Voter, yes bool, reason string, now time.Time) error {
 	return nil
 }
 
-// met reports whether every quorum has its number.
-func (t *Ticket) met() bool {
+// Missing returns how many of which groups have yet to say yes.
+func (t *Ticket) Missing() []Quorum {
+	var list []Quorum
 	for _, q := range t.Quorums {
-		n := 0
 		for _, v := range t.Votes {
 			if v.Yes && slices.Contains(v.Groups, q.Group) {
-				n++
+				q.Count--
 			}
 		}
-		if n < q.Count {
-			return false
+		if q.Count > 0 {
+			list = append(list, q)
 		}
 	}
-	return len(t.Quorums) > 0
+	return list
 }
+
+// met reports whether every quorum has its number.
+func (t *Ticket) met() bool { return len(t.Quorums) > 0 && len(t.Missing()) == 0 }
 
 // Spend uses an approved ticket up, for the call with an id. It succeeds once;
 // ErrSpend otherwise.

@@ -75,6 +75,7 @@ func TestVotes(t *testing.T) {
 		by    approval.Voter
 		no    bool
 		want  approval.State
+		left  []approval.Quorum
 		err   error
 		later time.Duration
 	}
@@ -88,7 +89,7 @@ func TestVotes(t *testing.T) {
 		"another group":            {[]approval.Quorum{sre}, []word{{by: eve, err: approval.ErrNotAsked}}},
 		"no, by another group":     {[]approval.Quorum{sre}, []word{{by: eve, no: true, err: approval.ErrNotAsked}}},
 		"one no is enough":         {[]approval.Quorum{sre}, []word{{by: ada, want: approval.Pending}, {by: bob, no: true, want: approval.Denied}, {by: lea, err: approval.ErrOver}}},
-		"two groups":               {[]approval.Quorum{sre, legal}, []word{{by: ada, want: approval.Pending}, {by: bob, want: approval.Pending}, {by: lea, want: approval.Approved}}},
+		"two groups":               {[]approval.Quorum{sre, legal}, []word{{by: ada, want: approval.Pending, left: []approval.Quorum{{Group: "local|sre", Count: 1}, legal}}, {by: bob, want: approval.Pending, left: []approval.Quorum{legal}}, {by: lea, want: approval.Approved}}},
 		"one in two groups":        {[]approval.Quorum{sre, legal}, []word{{by: lea, want: approval.Pending}, {by: ada, want: approval.Approved}}},
 		"the human of the agent":   {[]approval.Quorum{sre}, []word{{by: user("owner", "local|sre"), err: approval.ErrOwn}}},
 		"the agent":                {[]approval.Quorum{sre}, []word{{by: approval.Voter{ID: "corp|bot", Groups: []string{"local|sre"}}, err: approval.ErrOwn}}},
@@ -104,6 +105,9 @@ func TestVotes(t *testing.T) {
 				got, err := d.Decide(t.Context(), ticket.ID, w.by, !w.no, "")
 				if !errors.Is(err, w.err) || err == nil && got.State != w.want {
 					t.Errorf("word %d: %s, %v", i, got.State, err)
+				}
+				if diff := cmp.Diff(w.left, got.Missing()); w.left != nil && diff != "" {
+					t.Errorf("word %d leaves (-want +got):\n%s", i, diff)
 				}
 			}
 		})
