@@ -121,6 +121,10 @@ func awsHost(labels []string, w Where) (hostName, error) {
 		switch {
 		case l == "s3-accesspoint" && i == 1:
 			return accessPointHost(labels[0], w)
+		case l == "s3-object-lambda": // its name is no bucket's, but WriteGetObjectResponse's route
+			return hostName{prefix: dotted(labels[:i])}, nil
+		case i > 0 && (accessPointLabel(l) || l == "s3-global"): // read as a bucket's, it would be under the rules of one
+			return hostName{}, refuse("host", "the host names an access point in a way that is not read: "+printable(strings.Join(labels, ".")))
 		case l == "s3" || strings.HasPrefix(l, "s3-") || strings.HasPrefix(l, "s3express-"):
 			return hostName{prefix: dotted(labels[:i])}, nil
 		}
