@@ -62,13 +62,19 @@ masking:
 func start(t testing.TB) *gateway.Unit {
 	t.Helper()
 	u := gateway.New(t, gateway.Config{Policy: policy, Answer: amazon})
-	f, err := os.OpenFile(u.Config(), os.O_APPEND|os.O_WRONLY, 0o600)
-	check(t, err)
-	_, err = f.WriteString(masking)
-	check(t, errors.Join(err, f.Close()))
+	configure(t, u, masking)
 	u.Spawn("up", "--envoy", envoytest.Path(t), "--concurrency", "1")
 	u.Login()
 	return u
+}
+
+// configure adds to a gateway's configuration.
+func configure(t testing.TB, u *gateway.Unit, text string) {
+	t.Helper()
+	f, err := os.OpenFile(u.Config(), os.O_APPEND|os.O_WRONLY, 0o600)
+	check(t, err)
+	_, err = f.WriteString(text)
+	check(t, errors.Join(err, f.Close()))
 }
 
 func check(t testing.TB, err error) {
