@@ -7,19 +7,26 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 
 	"github.com/credence-gateway/credence/internal/approval"
 	"github.com/credence-gateway/credence/internal/mask"
 	"github.com/credence-gateway/credence/internal/masks"
 	"github.com/credence-gateway/credence/internal/refuse"
+	"github.com/credence-gateway/credence/internal/sigv4"
+	"github.com/credence-gateway/credence/internal/wire"
 	"github.com/credence-gateway/credence/policies"
 )
 
 // guard looks into a body that was read: what must not be sent refuses the call,
 // and what people are to be asked about asks them. One that streams is looked
-// into by the exchange.
+// into by the exchange. What is found in the target or in a header refuses the
+// call in any case.
 func (c *call) guard(ctx context.Context, about masks.Call) error {
 	block, ask := c.cfg.Masks.Watch(about, c.decision.Masks)
+	if err := c.lookHead(joined(block, ask)); err != nil {
+		return guarded(err)
+	}
 	if !c.body.Seen {
 		return c.guardStream(ctx, block, ask)
 	}
@@ -61,6 +68,50 @@ func (c *call) look(watch string) error {
 	}
 	c.found = s.Counts().String()
 	return err
+}
+
+// lookHead looks for what a watch finds in the target and the headers:
+// mask.ErrBlocked.
+func (c *call) lookHead(watch string) error {
+	if watch == "" {
+		return nil
+	}
+	block, err := c.cfg.Masks.Guard(watch)
+	if err != nil {
+		return err
+	}
+	said := wire.Headers{{Name: ":path", Value: c.r.Target}}
+	if plain, err := sigv4.Plain(c.r); err == nil { // a presigned URL's credential is no secret of the agent's
+		said[0].Value = plain.Target
+	}
+	for _, h := range c.r.Headers {
+		if says(h.Name) {
+			said = append(said, h)
+		}
+	}
+	for _, h := range said {
+		if _, counts, err := block.Value(h.Name, h.Value); err != nil {
+			c.found = counts.String()
+			return err
+		}
+	}
+	return nil
+}
+
+// says reports whether a header says what the agent writes, and not what SDKs do
+// of the request.
+func says(name string) bool {
+	switch name {
+	case "authorization", "host", "user-agent", "cookie", "date", "range", "content-length", "content-md5", "content-type", "content-encoding", "x-amz-date", "x-amz-security-token",
+		"x-amz-content-sha256", "x-amz-decoded-content-length", "x-amz-target", "x-amz-trailer", "x-amz-user-agent", "x-amzn-trace-id", "x-request-id", "x-forwarded-for", "x-forwarded-proto":
+		return false
+	}
+	for _, prefix := range [...]string{":", "accept", "amz-sdk-", "if-", "x-amz-checksum-", "x-credence-", "x-envoy-"} {
+		if strings.HasPrefix(name, prefix) {
+			return false
+		}
+	}
+	return true
 }
 
 // guarded is what the agent is told of what a guard found, or could not read.
@@ -151,8 +202,8 @@ func (c *call) guardStream(ctx context.Context, block, ask string) error {
 }
 
 func joined(a, b string) string {
-	if a == "" {
-		return b
+	if a == "" || b == "" {
+		return a + b
 	}
 	return a + "," + b
 }

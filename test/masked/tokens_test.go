@@ -95,13 +95,21 @@ func TestRestoredValueIsNotTold(t *testing.T) {
 	}
 }
 
-// TestGuardedRequest: what a detector of requests finds does not leave, and the
-// record says which found it.
+// TestGuardedRequest: what a detector of requests finds does not leave, in a body,
+// a target or a header, and the record says which found it.
 func TestGuardedRequest(t *testing.T) {
 	u := start(t)
 	status, told := post(t, u, "secretsmanager", "secretsmanager.GetSecretValue", `{"SecretId":"db","VersionStage":"of \u0045MP-123456"}`)
 	if status != 400 && status != 403 || !strings.Contains(told, "may not be sent here") || strings.Contains(told, "123456") {
 		t.Errorf("%d %s", status, told)
+	}
+	for name, tt := range map[string][2]string{
+		"a key": {"/reports/EMP-123456"}, "a key in escapes": {"/reports/%45MP-123456"}, "a query": {"/reports/k?response-cache-control=of-EMP-123456"},
+		"a header": {"/reports/k", "X-Amz-Expected-Bucket-Owner: EMP-123456"}, "a header in escapes": {"/reports/k", "X-Amz-Expected-Bucket-Owner: %45MP-123456"},
+	} {
+		if answer, told := get(t, u, http.MethodGet, "", tt[0], tt[1]); answer.StatusCode != 400 && answer.StatusCode != 403 || !strings.Contains(told, "may not be sent here") || strings.Contains(told, "123456") {
+			t.Errorf("%s: %d %s", name, answer.StatusCode, told)
+		}
 	}
 	if list := asked(u); len(list) > 0 {
 		t.Errorf("%d requests arrived", len(list))
