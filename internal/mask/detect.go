@@ -209,12 +209,20 @@ func prefixed(spec ...any) func([]byte, int) (int, int) {
 		forms = append(forms, form{[]byte(spec[i].(string)), spec[i+1].(class), spec[i+2].(int)})
 	}
 	var starts [256][]*form
+	var seconds [256]*class // of the bytes behind a first one
 	for i := range forms {
-		first := forms[i].prefix[0]
+		first, second := forms[i].prefix[0], forms[i].prefix[1]
 		starts[first] = append(starts[first], &forms[i])
+		if seconds[first] == nil {
+			seconds[first] = new(class)
+		}
+		seconds[first][second] = true
 	}
 	return func(s []byte, from int) (int, int) {
-		for i := from; i < len(s); i++ {
+		for i := from; i+1 < len(s); i++ {
+			if next := seconds[s[i]]; next == nil || !next[s[i+1]] {
+				continue
+			}
 			for _, f := range starts[s[i]] {
 				if end := f.end(s, i); end > 0 {
 					return i, end
@@ -228,7 +236,7 @@ func prefixed(spec ...any) func([]byte, int) (int, int) {
 // end is where the form ends that begins at i; 0 when none does.
 func (f *form) end(s []byte, i int) int {
 	rest := i + len(f.prefix)
-	if rest > len(s) || s[i+1] != f.prefix[1] || !bytes.Equal(s[i:rest], f.prefix) {
+	if rest > len(s) || !bytes.Equal(s[i:rest], f.prefix) {
 		return 0
 	}
 	if n := run(s[rest:], &f.class); n >= f.least {
