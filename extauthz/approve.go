@@ -35,8 +35,6 @@ func (c *call) approve(ctx context.Context) error {
 	return c.again(t)
 }
 
-const tooMany = "Too many calls of this session wait for approval: wait until some are decided."
-
 // ask returns the approved ticket of a call that needs approval for what. It
 // holds the call as long as it may be held in all.
 func (c *call) ask(ctx context.Context, draft approval.Ticket, what string) (approval.Ticket, error) {
@@ -44,15 +42,22 @@ func (c *call) ask(ctx context.Context, draft approval.Ticket, what string) (app
 	if err == nil && t.State == approval.Pending {
 		t, err = c.cfg.Approvals.Wait(ctx, t, c.cfg.Hold-c.cfg.Now().Sub(c.came))
 	}
-	switch {
-	case errors.Is(err, approval.ErrMany):
-		return t, &refuse.PolicyDenied{Denied: what, Advice: tooMany}
-	case err != nil:
-		return t, err
-	case t.State != approval.Approved:
-		return t, &refuse.NotApproved{Denied: what, Ticket: t.ID, State: string(t.State)}
+	if err == nil && t.State == approval.Approved {
+		return t, nil
 	}
-	return t, nil
+	return t, unapproved(t, err, what)
+}
+
+// unapproved is the refusal of what needs approval and has a ticket, or none for
+// err.
+func unapproved(t approval.Ticket, err error, what string) error {
+	if errors.Is(err, approval.ErrMany) {
+		return &refuse.PolicyDenied{Denied: what, Advice: "Too many calls of this session wait for approval: wait until some are decided."}
+	}
+	if err != nil {
+		return err
+	}
+	return &refuse.NotApproved{Denied: what, Ticket: t.ID, State: string(t.State)}
 }
 
 func (c *call) denied() error {
@@ -98,7 +103,7 @@ func (c *call) ticketOf(digest string, asked []approval.Quorum) approval.Ticket 
 func quorums(n *policies.Need) []approval.Quorum {
 	var list []approval.Quorum
 	for _, q := range n.Quorums {
-		list = append(list, approval.Quorum{Group: q.Group, Count: q.Count})
+		list = append(list, approval.Quorum(q))
 	}
 	return list
 }

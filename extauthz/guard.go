@@ -135,7 +135,7 @@ func (c *call) holding(ask string) (approval.Ticket, bool) {
 		if err != nil {
 			return approval.Ticket{}, false
 		}
-		asked = append(asked, approval.Quorum{Group: q.Group, Count: q.Count})
+		asked = append(asked, approval.Quorum(q))
 	}
 	t := c.ticketOf(digest, asked)
 	t.Binding = approval.BindHolding(c.session.ID, c.session.Role, c.r, digest)
@@ -217,13 +217,8 @@ func (g *Gate) Ask(ctx context.Context, ticket, found string) error {
 	}
 	t.Holds = found
 	t, err := g.cfg.Approvals.Open(ctx, t)
-	switch {
-	case errors.Is(err, approval.ErrNobody):
+	if errors.Is(err, approval.ErrNobody) {
 		return refuse.ErrGuarded
-	case errors.Is(err, approval.ErrMany):
-		return &refuse.PolicyDenied{Denied: holdings(found), Advice: tooMany}
-	case err != nil:
-		return err
 	}
-	return &refuse.NotApproved{Denied: holdings(found), Ticket: t.ID, State: string(t.State)}
+	return unapproved(t, err, holdings(found))
 }
