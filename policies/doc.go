@@ -51,7 +51,7 @@
 //	                        gateway records, S3 objects by their lengths
 //	@retain("30d")          days that recordings are kept, 1d to 3650d; of several
 //	                        permits the longest; else recording.days
-//	@approval("group:corp|sre:2")
+//	@approval("group:local|sre:2")
 //	                        the permit counts once 2 of the group have approved;
 //	                        no other permit lifts that
 //	@approval_scope("exact") what one approval is good for: this very call

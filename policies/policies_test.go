@@ -389,7 +389,7 @@ func TestBadSets(t *testing.T) {
 		"params of no type": {`permit (principal, action == AWS::Action::"s3:PutObject", resource) when { context.params.Meta == "x" };`, "`Meta` in context"},
 		"no check of has":   {`permit (principal, action in AWS::Action::"s3:*", resource) when { context.approval.id == "1" };`, `write "context has approval && ..." first`},
 		"forbid's duty":     {`@narrow("exact") forbid (principal, action, resource);`, `@narrow stands on a forbid`},
-		"approval":          {`@approval("sre") permit (principal, action, resource);`, `such as "group:corp|sre:2"`},
+		"approval":          {`@approval("sre") permit (principal, action, resource);`, `such as "group:local|sre:2"`},
 		"approval of none":  {`@approval("group:corp|sre:0") permit (principal, action, resource);`, `1 to 9`},
 		"approval scope":    {`@approval("group:corp|sre:1") @approval_scope("exat") permit (principal, action, resource);`, `did you mean "exact"?`},
 		"a scope alone":     {`@approval_scope("exact") permit (principal, action, resource);`, `without @approval`},

@@ -336,7 +336,7 @@ func (r *rule) applyApproval(value string) (err error) {
 func ParseApproval(value string) (Quorum, error) {
 	m := approvalForm.FindStringSubmatch(value)
 	if m == nil {
-		return Quorum{}, errors.New(`is not a group and how many of it, 1 to 9, such as "group:corp|sre:2"`)
+		return Quorum{}, errors.New(`is not a group and how many of it, 1 to 9, such as "group:local|sre:2"`)
 	}
 	return Quorum{Group: m[1], Count: int(m[2][0] - '0')}, nil
 }
