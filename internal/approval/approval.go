@@ -1,7 +1,7 @@
-// Package approval keeps the tickets of calls that policy allows only when
-// people have said yes.
+// Package approval keeps the tickets of calls that go on only when people have
+// said yes: because policy has it so, or because of what detectors found in them.
 //
-// A ticket is about one call: Bind says which. Its states are
+// A ticket is about one call: Bind and BindHolding say which. Its states are
 //
 //	pending  → approved  enough people said yes: each quorum has its number of
 //	                     different users of its group
@@ -62,7 +62,7 @@ var (
 	ErrOwn      = errors.New("approval: an agent and those it acts for don't approve its own calls")
 	ErrNotAsked = errors.New("approval: the ticket asks for none of your groups")
 	ErrVoted    = errors.New("approval: you have approved this ticket already")
-	ErrNobody   = errors.New("approval: policy names no group, or one whose users can't approve here")
+	ErrNobody   = errors.New("approval: no group is asked, or one whose users can't approve here")
 	ErrSpend    = errors.New("approval: the ticket is not approved, or was spent")
 	ErrRaced    = errors.New("approval: the ticket was changed at the same time: try again")
 )
