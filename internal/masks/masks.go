@@ -242,7 +242,7 @@ func (m *Masks) Recorded(service, operation, protocol string, request bool) (*ma
 		paths := m.cfg.SensitiveInput
 		if !request {
 			paths = m.cfg.Sensitive
-			b.paths(overlay[service+":"+operation], mask.Redact)
+			b.paths(overlaid(service, operation), mask.Redact)
 		}
 		work := m.exempt(Call{Service: service, Operation: operation})
 		b.paths(slices.DeleteFunc(slices.Clone(paths(service, operation, protocol)), func(p string) bool { return p == "*" && work }), mask.Redact)
@@ -285,7 +285,7 @@ func (m *Masks) build(service, operation, protocol, plan string) (*mask.Mask, er
 				action = mask.Seal
 			}
 			b.paths(m.cfg.Sensitive(service, operation, protocol), action)
-			b.paths(overlay[service+":"+operation], action)
+			b.paths(overlaid(service, operation), action)
 			b.paths(anywhere, action)
 			b.detect(Secrets, action)
 		case PII:

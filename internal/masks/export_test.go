@@ -1,0 +1,4 @@
+package masks
+
+// Overlay is the overlay, for tests.
+var Overlay = overlay
