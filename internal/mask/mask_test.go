@@ -813,3 +813,63 @@ func TestForm(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// TestStrictest: of what selects the same, or overlaps, the strictest action
+// holds, whichever comes first.
+func TestStrictest(t *testing.T) {
+	both := func(first, second mask.Detection) mask.Config {
+		return mask.Config{Detections: []mask.Detection{first, second}}
+	}
+	long := mask.Detection{Name: "long", Pattern: "EMP-[0-9]+-[a-z]+", Action: mask.Redact}
+	short := mask.Detection{Name: "short", Pattern: "EMP-[0-9]+", Action: mask.Block}
+	after := mask.Detection{Name: "after", Pattern: "[0-9]+-[a-z]+", Action: mask.Redact}
+	for name, tt := range map[string]struct {
+		config   mask.Config
+		format   mask.Format
+		in, want string // "" where it is blocked
+	}{
+		"the body twice":             {rules("*=partial", "*=block"), mask.Whole, "x", ""},
+		"the body twice, turned":     {rules("*=block", "*=partial"), mask.Whole, "x", ""},
+		"overlapping finds":          {both(long, short), mask.Plain, "by EMP-1-abc now", ""},
+		"overlapping finds, turned":  {both(short, long), mask.Plain, "by EMP-1-abc now", ""},
+		"finds that begin elsewhere": {both(mask.Detection{Name: "short", Pattern: "EMP-[0-9]+"}, after), mask.Plain, "by EMP-1-abc now", "by [masked] now"},
+		"one find in another":        {both(long, mask.Detection{Name: "id", Pattern: "[0-9]+"}), mask.Plain, "by EMP-1-abc now", "by [masked] now"},
+		"of a number":                {both(mask.Detection{Name: "one", Pattern: "^1"}, mask.Detection{Name: "two", Pattern: "2$", Action: mask.Block}), mask.JSON, "[132]", ""},
+	} {
+		for _, n := range []int{1, 1 << 10} {
+			out, err := inPieces(compile(t, tt.config), tt.format, []byte(tt.in), n)
+			if blocked := errors.Is(err, mask.ErrBlocked); blocked != (tt.want == "") || !blocked && string(out) != tt.want {
+				t.Errorf("%s, in pieces of %d: %q, %v", name, n, out, err)
+			}
+		}
+	}
+}
+
+// TestHiding: values that are known are hidden, wherever they stand; of less than
+// four bytes they are not.
+func TestHiding(t *testing.T) {
+	m := compile(t, mask.Config{}).Hiding("restored", "hunter2", "abc", "pin4")
+	for in, want := range map[string]string{
+		`{"a":"it is hunter2, hunter2"}`:       `{"a":"it is [masked], [masked]"}`,
+		`{"a":"abc","b":"pin4"}`:               `{"a":"abc","b":"[masked]"}`,
+		`{"a":"` + b64("it is hunter2") + `"}`: `{"a":"` + b64("it is [masked]") + `"}`,
+		`{"a":"{\"b\":\"hunter2\"}"}`:          `{"a":"{\"b\":\"[masked]\"}"}`,
+	} {
+		if got := everyCut(t, m, mask.JSON, mask.Options{}, []byte(in)); string(got) != want {
+			t.Errorf("%s: %s, want %s", in, got, want)
+		}
+	}
+}
+
+// TestLongSecret: what is longer than what is held back, as a private key may be,
+// is masked to its end.
+func TestLongSecret(t *testing.T) {
+	m := compile(t, rules("!secrets"))
+	pem := "-----BEGIN PRIVATE KEY-----\n" + strings.Repeat("MIIEvQIBADANBgkqhkiG9w0BAQEFAASCBKcwggSjAgEAAoIBAQC7VJTUt9Us8cKj\n", 400) + "-----END PRIVATE KEY-----"
+	for _, n := range []int{100, 5000, 1 << 20} {
+		out, err := inPieces(m, mask.Plain, []byte("the key:\n"+pem+"\nis here\n"), n)
+		if want := "the key:\n[masked]\nis here\n"; err != nil || string(out) != want {
+			t.Errorf("in pieces of %d: %.200q, %v", n, out, err)
+		}
+	}
+}
