@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 
 	"github.com/credence-gateway/credence/internal/audit"
@@ -83,6 +84,37 @@ func TestRestoredValueIsNotTold(t *testing.T) {
 	if status != 400 || !strings.Contains(told, "Value '"+m+"' at 'value' failed") {
 		t.Errorf("%d %s", status, told)
 	}
+	// Where a value could be read otherwise than it was meant, it is not put in.
+	for name, body := range map[string]string{
+		"behind a backslash":    `{"Name":"/a","Type":"SecureString","Value":"\` + read.SecretString + `"}`,
+		"behind half an escape": `{"Name":"/a","Type":"SecureString","Value":"\u00` + read.SecretString + `"}`,
+		"without quotes":        `{"Name":"/a","Type":"SecureString","Value":` + read.SecretString + `}`,
+		"in a name":             `{"Name":"/a","Type":"SecureString","Value":"x","` + read.SecretString + `":"x"}`,
+		"twice, with more":      `{"Name":"/a","Type":"SecureString","Value":"` + read.SecretString + `2"}`,
+		"cut":                   `{"Name":"/a","Type":"SecureString","Value":"` + read.SecretString[:len(read.SecretString)-1] + `"}`,
+	} {
+		if status, told := post(t, u, "ssm", "AmazonSSM.PutParameter", body); status < 400 || len(got) != 1 {
+			t.Errorf("%s: %d %s; AWS got %q", name, status, told, got)
+			got = got[:1]
+		}
+	}
+	if status, told := post(t, u, "rds", "", "Action=ModifyDBInstance&Version=2014-10-31&DBInstanceIdentifier=db&MasterUserPassword=%"+read.SecretString); status < 400 || len(got) != 1 {
+		t.Errorf("behind a percent sign: %d %s; AWS got %q", status, told, got)
+		got = got[:1]
+	}
+	mine := u.Keys
+	other, err := u.Open("other-agent")
+	check(t, err)
+	again, err := u.Open("agent-7")
+	check(t, err)
+	for name, keys := range map[string]aws.Credentials{"another agent's session": other, "another session of the agent's": again} {
+		u.Keys = keys
+		status, told := post(t, u, "ssm", "AmazonSSM.PutParameter", `{"Name":"/a","Type":"SecureString","Value":"`+read.SecretString+`"}`)
+		if status != 400 && status != 403 || len(got) != 1 || strings.Contains(told, "hunter2") {
+			t.Errorf("%s: %d %s; AWS got %q", name, status, told, got)
+		}
+	}
+	u.Keys = mine
 	status, told = post(t, u, "rds", "", url.Values{"Action": {"ModifyDBInstance"}, "Version": {"2014-10-31"}, "DBInstanceIdentifier": {"db"}, "MasterUserPassword": {read.SecretString}}.Encode())
 	if status != 400 || !strings.Contains(told, "The password "+m+" is not valid") {
 		t.Errorf("%d %s", status, told)
