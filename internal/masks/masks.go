@@ -196,10 +196,19 @@ func (m *Masks) chosen(set string, c Call) []string {
 	return list
 }
 
-// at reports whether the rule is of an operation.
+// at reports whether the rule is of an operation, or of one that tells the same.
 func (r *Rule) at(service, operation string) bool {
 	parts := strings.SplitN(r.At, ":", 3)
-	return like(parts[0], service) && like(parts[1], operation)
+	is := func(service, operation string) bool { return like(parts[0], service) && like(parts[1], operation) }
+	switch {
+	case is(service, operation):
+		return true
+	case service == "s3" && (operation == "HeadObject" || operation == "SelectObjectContent"):
+		return is(service, "GetObject")
+	case service == "dynamodbstreams": // what is written into a table
+		return is("dynamodb", operation)
+	}
+	return false
 }
 
 // like compares with a pattern in which "*" stands for any text.

@@ -34,6 +34,7 @@ func newMasks(t *testing.T, change func(*masks.Config)) *masks.Masks {
 			{At: "dynamodb:Query:Items[].card", Action: "partial"},
 			{Pattern: `EMP-[0-9]{6}`, Name: "employee", Requests: true},
 		},
+		"files": {{At: "s3:GetObject:x-amz-meta-owner"}},
 	}}
 	if change != nil {
 		change(&c)
@@ -68,6 +69,11 @@ func TestPlan(t *testing.T) {
 		{scan, []string{"crm"}, "crm#0,crm#2,keys"},
 		{scanOther, []string{"crm"}, "crm#2,keys"},
 		{queryCall, []string{"crm"}, "crm#0,crm#1,crm#2,keys"},
+		{masks.Call{Service: "dynamodbstreams", Operation: "GetRecords", Resources: []string{"arn:aws:dynamodb:us-east-1:1:table/people/stream/2026"}}, []string{"crm"}, "crm#0,crm#2,keys"},
+		{masks.Call{Service: "s3", Operation: "HeadObject", Object: true}, []string{"files"}, "files#0"},
+		{masks.Call{Service: "s3", Operation: "SelectObjectContent", Object: true}, []string{"files"}, "files#0"},
+		{masks.Call{Service: "s3", Operation: "PutObject", Object: true}, []string{"files"}, ""},
+		{masks.Call{Service: "s3", Operation: "GetObject", Object: true}, []string{"files"}, "files#0"},
 		{object, nil, ""},
 		{object, []string{"pii"}, "pii"},
 		{invoke, []string{"pii", "secrets"}, ""},

@@ -30,14 +30,19 @@ masking:
     - name: columns
       rules:
         - {at: "s3:GetObject:**.pass", resource: "arn:aws:s3:::crm/*"}
-        - {at: "s3:GetObject:x-amz-meta-pass", action: drop}
+        - {at: "s3:GetObject:x-amz-meta-pass", resource: "arn:aws:s3:::crm/*", action: drop}
 `
 
 // objects runs a gateway that masks what is in the bucket crm, before an S3 that
 // answers by the last part of the path.
 func objects(t *testing.T, answer func(c *awsfake.Call, name string)) *gateway.Unit {
 	t.Helper()
-	u := gateway.New(t, gateway.Config{Policy: objectPolicy, Answer: func(c *awsfake.Call) {
+	return objectsUnder(t, objectPolicy, answer)
+}
+
+func objectsUnder(t *testing.T, policy string, answer func(c *awsfake.Call, name string)) *gateway.Unit {
+	t.Helper()
+	u := gateway.New(t, gateway.Config{Policy: policy, Answer: func(c *awsfake.Call) {
 		signed := scope.FindStringSubmatch(c.Headers.Value("authorization"))
 		if !c.ReadBody() || signed == nil || signed[1] == gateway.OwnKey.AccessKeyID {
 			gateway.AssumeRole(c)
@@ -56,10 +61,15 @@ func objects(t *testing.T, answer func(c *awsfake.Call, name string)) *gateway.U
 // get reads an object without an SDK: target and host are what is sent.
 func get(t *testing.T, u *gateway.Unit, method, host, target string, headers ...string) (*http.Response, string) {
 	t.Helper()
+	return send(t, u, method, host, target, "", headers...)
+}
+
+func send(t *testing.T, u *gateway.Unit, method, host, target, body string, headers ...string) (*http.Response, string) {
+	t.Helper()
 	sent, err := url.Parse(u.URL() + target)
 	check(t, err)
 	// An escaped slash is a slash to a signature.
-	r, err := http.NewRequestWithContext(t.Context(), method, u.URL()+strings.ReplaceAll(target, "%2F", "/"), nil)
+	r, err := http.NewRequestWithContext(t.Context(), method, u.URL()+strings.ReplaceAll(target, "%2F", "/"), strings.NewReader(body))
 	check(t, err)
 	if host != "" {
 		r.Host = host
@@ -76,11 +86,11 @@ func get(t *testing.T, u *gateway.Unit, method, host, target string, headers ...
 	answer, err := http.DefaultTransport.RoundTrip(r)
 	check(t, err)
 	defer answer.Body.Close()
-	body, err := io.ReadAll(answer.Body)
+	got, err := io.ReadAll(answer.Body)
 	if err != nil {
-		body = append(body, " (cut)"...)
+		got = append(got, " (cut)"...)
 	}
-	return answer, string(body)
+	return answer, string(got)
 }
 
 // TestMasksByAccessPoint: a rule of a bucket holds for what is read through an
@@ -222,5 +232,23 @@ func TestPartsOfMaskedObjects(t *testing.T) {
 	}
 	if list := asked(u); len(list) > 0 {
 		t.Errorf("%d requests arrived", len(list))
+	}
+}
+
+// TestSelectOfMaskedColumns: what a rule of GetObject selects is not read by S3
+// Select either, which is the same action.
+func TestSelectOfMaskedColumns(t *testing.T) {
+	u := objectsUnder(t, gateway.MayLogin+`@mask("columns") permit (principal, action == AWS::Action::"s3:GetObject", resource);`, func(c *awsfake.Call, _ string) {
+		c.Reply(200, event("Records", password), "content-type: "+eventsMedia)
+	})
+	const query = `<SelectObjectContentRequest xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Expression>SELECT pass FROM S3Object</Expression><ExpressionType>SQL</ExpressionType>` +
+		`<InputSerialization><CSV><FileHeaderInfo>USE</FileHeaderInfo></CSV></InputSerialization><OutputSerialization><CSV/></OutputSerialization></SelectObjectContentRequest>`
+	if answer, got := send(t, u, http.MethodPost, "", "/erp/k?select=&select-type=2", query); answer.StatusCode != 200 || !strings.Contains(got, password) {
+		t.Errorf("where nothing is masked: %d %q", answer.StatusCode, got)
+	}
+	for _, bucket := range []string{"crm", "arn%3Aaws%3As3%3Aus-east-1%3A123456789012%3Aaccesspoint%2Fap1"} {
+		if answer, got := send(t, u, http.MethodPost, "", "/"+bucket+"/k?select=&select-type=2", query); answer.StatusCode != 403 || strings.Contains(got, password) {
+			t.Errorf("%s: %d %q", bucket, answer.StatusCode, got)
+		}
 	}
 }
