@@ -155,3 +155,19 @@ func TestEventsAreBounded(t *testing.T) {
 		}
 	}
 }
+
+// TestEventsBlock: what blocks is found across events too, and nothing of it is
+// let go.
+func TestEventsBlock(t *testing.T) {
+	m := compile(t, rules("!aws-access-key-id=block"))
+	for n := 1; n <= len(keyID); n++ {
+		var stream []byte
+		for _, d := range deltas("the key is ", keyID[:n], keyID[n:], " .", "\n") {
+			stream = append(stream, d...)
+		}
+		out, _, err := through(m, mask.EventStream, mask.Options{}, stream)
+		if !errors.Is(err, mask.ErrBlocked) || len(out) > 0 && strings.Contains(told(t, out), keyID[:1]) {
+			t.Fatalf("cut at %d: %v, %q", n, err, out)
+		}
+	}
+}
