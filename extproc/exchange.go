@@ -334,7 +334,12 @@ func (x *exchange) responseTrailers() error {
 	switch x.state {
 	case over:
 		return nil
-	case passing, answered:
+	case passing:
+		return x.to.trailers(toAgent, nil)
+	case answered:
+		if x.masking != nil { // what they say was not looked at
+			return x.cut(mask.ErrFormat)
+		}
 		return x.to.trailers(toAgent, nil)
 	case answering:
 		if x.masking != nil { // they pass by no mask

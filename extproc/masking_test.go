@@ -42,6 +42,7 @@ func TestExchangeMasks(t *testing.T) {
 		{"shorter than declared", grant.Response, "", "Q. R200/22 r:HALF.", "Q log:failed:answer-length !503"},
 		{"blocked", grant.Response, "", `Q. R200 r:{"no":1}.`, "Q log:withheld:answer-withheld !403"},
 		{"trailers", grant.Response, "", "Q. R200 r:ANSWER rt", "Q log:withheld:answer-withheld !403"},
+		{"trailers of no body", grant.Response, "", "Q. R200/0 rt", "Q log:complete R/0 !403"},
 		{"too long to wait", grant.Response, "", `Q. R200 r:LONG r:"ssn":"1"}.`, `Q R r:… log:complete r:… r:,"ssn":"[masked]"}.`},
 		{"blocked behind what has left", grant.Response, "", `Q. R200 r:LONG r:"no":1}.`, "Q R r:… log:withheld:answer-withheld !403"},
 		{"killed while it waits", grant.Response, "", "Q. R200 r:HALF K", "Q !403 log:aborted:session-revoked"},
