@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 	"github.com/google/go-cmp/cmp"
@@ -408,6 +409,12 @@ func TestTextAcrossWindows(t *testing.T) {
 	}
 }
 
+// wrong is a message with another byte.
+func wrong(m []byte, at int) []byte {
+	m[at] ^= 1
+	return m
+}
+
 // TestRefused: what can't be parsed is not let through.
 func TestRefused(t *testing.T) {
 	for name, tt := range map[string]struct {
@@ -444,6 +451,10 @@ func TestRefused(t *testing.T) {
 		"cbor with more":            {mask.CBOR, "\x01\x01", mask.ErrFormat},
 		"cbor, a lone break":        {mask.CBOR, "\xff", mask.ErrFormat},
 		"cbor, reserved":            {mask.CBOR, "\x1c", mask.ErrFormat},
+		"cbor too deep":             {mask.CBOR, strings.Repeat("\x81", 200), mask.ErrFormat},
+		"cbor, too many":            {mask.CBOR, "\x9b\xff\xff\xff\xff\xff\xff\xff\xff", mask.ErrFormat},
+		"events, a wrong prelude":   {mask.EventStream, string(wrong(message(nil, "{}"), 9)), mask.ErrFormat},
+		"events, a wrong checksum":  {mask.EventStream, string(wrong(message(nil, "{}"), 13)), mask.ErrFormat},
 		"cbor, a long name":         {mask.CBOR, "\xa1\x7a\x7f\xff\xff\xff", mask.ErrBound},
 		"cbor, a long text cut":     {mask.CBOR, "\x7a\x7f\xff\xff\xff", mask.ErrFormat},
 		"events cut off":            {mask.EventStream, string(message(nil, "{}"))[:14], mask.ErrFormat},
@@ -870,6 +881,64 @@ func TestLongSecret(t *testing.T) {
 		out, err := inPieces(m, mask.Plain, []byte("the key:\n"+pem+"\nis here\n"), n)
 		if want := "the key:\n[masked]\nis here\n"; err != nil || string(out) != want {
 			t.Errorf("in pieces of %d: %.200q, %v", n, out, err)
+		}
+	}
+}
+
+// TestCBORActions: what becomes of values of each kind in CBOR, in which nothing
+// can be left out.
+func TestCBORActions(t *testing.T) {
+	for name, tt := range map[string]struct {
+		action   string
+		in, want any // nil where it is blocked
+	}{
+		"null of a text":      {"null", "x", "null"},
+		"null of bytes":       {"null", []byte("x"), "null"},
+		"null of a number":    {"null", 7, "null"},
+		"null of an element":  {"null", []any{"x", 7}, []any{nil, nil}},
+		"drop of a text":      {"drop", "x", "null"},
+		"drop of a number":    {"drop", 1.5, "null"},
+		"redact of a number":  {"redact", 7, uint64(0)},
+		"a card":              {"redact a card", uint64(4111111111111111), uint64(0)},
+		"a number like one":   {"redact a card", uint64(4111111111111112), uint64(4111111111111112)},
+		"redact of a float":   {"redact", 1.5, 0.0},
+		"redact of a boolean": {"redact", true, false},
+		"redact of a time":    {"redact", cbor.Tag{Number: 1, Content: uint64(7)}, time.Unix(0, 0).UTC()},
+		"block of a text":     {"block", "x", nil},
+		"block of a number":   {"block", 7, nil},
+		"block of a map":      {"block", map[string]any{"b": 1}, nil},
+		"block of no element": {"block", []any{}, nil},
+		"block of an element": {"block", []any{[]any{[]any{}}}, nil},
+	} {
+		body, err := cbor.Marshal(map[string]any{"a": tt.in})
+		if err != nil {
+			t.Fatal(err)
+		}
+		words := "a=" + tt.action
+		if tt.action == "redact a card" {
+			words = "!pii"
+		}
+		m := compile(t, rules(words))
+		if tt.want == nil {
+			if out, _, err := through(m, mask.CBOR, mask.Options{}, body); !errors.Is(err, mask.ErrBlocked) {
+				t.Errorf("%s: %x, %v", name, out, err)
+			}
+			continue
+		}
+		var got struct {
+			A any `cbor:"a"`
+		}
+		if err := cbor.Unmarshal(everyCut(t, m, mask.CBOR, mask.Options{}, body), &got); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if tt.want == "null" {
+			tt.want = nil
+		}
+		if moment, ok := got.A.(time.Time); ok {
+			got.A = moment.UTC()
+		}
+		if diff := cmp.Diff(tt.want, got.A); diff != "" {
+			t.Errorf("%s: %s", name, diff)
 		}
 	}
 }
