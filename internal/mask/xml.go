@@ -3,6 +3,7 @@ package mask
 import (
 	"bytes"
 	"strconv"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -134,6 +135,8 @@ func tagEnd(s []byte) int {
 func (x *xmlStream) add(dst, token []byte) ([]byte, error) {
 	var err error
 	switch {
+	case bytes.HasPrefix(token, []byte("<?xml")) && !readable(token):
+		return dst, ErrFormat
 	case len(x.names) == 0 && token[0] == '<' && x.tells(token): // left out
 		return dst, nil
 	case bytes.HasPrefix(token, []byte("<![CDATA[")):
@@ -161,6 +164,22 @@ func (x *xmlStream) add(dst, token []byte) ([]byte, error) {
 		return append(dst, run...), nil
 	}
 	return x.pass(dst)
+}
+
+// readable reports whether a declaration is of an encoding in which ASCII stands
+// for itself.
+func readable(declaration []byte) bool {
+	_, rest, ok := bytes.Cut(declaration, []byte("encoding"))
+	if !ok {
+		return true
+	}
+	name := strings.ToLower(string(bytes.TrimLeft(rest, "= \t\r\n\"'")))
+	for _, known := range [...]string{"utf-8", "us-ascii", "ascii", "iso-8859-", "windows-125", "latin1"} {
+		if strings.HasPrefix(name, known) {
+			return true
+		}
+	}
+	return false
 }
 
 // tells counts what detectors find in a comment, an instruction or a name, and

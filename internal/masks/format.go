@@ -88,10 +88,24 @@ func (a *Answer) plain(m *mask.Mask, start []byte) (mask.Stream, error) {
 		media = ""
 	}
 	format := formatOf(media, start)
-	if format == mask.Plain && m.Columns(start) {
+	switch {
+	case format != mask.Plain:
+	case m.Paths() && media != "text/html" && element(blank(start)):
+		format = mask.XML
+	case m.Columns(start):
 		format = mask.CSV
 	}
 	return m.Stream(format, mask.Options{DynamoDB: strings.HasPrefix(a.Service, "dynamodb")})
+}
+
+// element reports whether a text begins with an element or a comment, as XML does
+// without a declaration. Paths are not looked for in HTML.
+func element(start []byte) bool {
+	if len(start) < 2 || start[0] != '<' || len(start) > 5 && bytes.EqualFold(start[:5], []byte("<html")) {
+		return false
+	}
+	c := start[1] | 0x20
+	return 'a' <= c && c <= 'z' || c == '_' || bytes.HasPrefix(start, []byte("<!--"))
 }
 
 // plainly reports whether the media type leaves open whether the body is CSV.
