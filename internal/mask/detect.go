@@ -69,6 +69,7 @@ func featuresOf(s []byte) feature {
 type detector struct {
 	name   string
 	action Action
+	mild   bool    // of the set "keys", which is on by default
 	needs  feature // of any text that it finds something in
 	least  int     // bytes of any text that it finds something in
 	// find returns the first place at or after from; -1 when there is none.
@@ -99,7 +100,7 @@ func detectorsOf(d Detection) ([]detector, error) {
 	for set, list := range sets {
 		for _, b := range list {
 			if d.Name == set || d.Name == b.name && set != "keys" {
-				b.action = d.Action
+				b.action, b.mild = d.Action, d.Name == "keys"
 				out = append(out, b)
 			}
 		}

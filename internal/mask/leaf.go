@@ -168,6 +168,9 @@ func (l *leaves) detect(kind Kind, s []byte, depth int) ([]byte, bool, error) {
 	if len(s) < l.m.least {
 		return s, false, nil
 	}
+	if depth < maxNested && bytes.HasPrefix(s, gzipped) {
+		return l.packed(s, depth)
+	}
 	if depth < maxNested && nested(s) {
 		if out, changed, parsed, err := l.json(kind, s, depth); parsed || err != nil {
 			return out, changed, err

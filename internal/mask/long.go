@@ -31,6 +31,8 @@ func (l *leaves) passage(r *Rule, kind Kind, start []byte, depth int) (Stream, e
 	plain := newText(l.m, l.counts)
 	switch {
 	case depth >= maxNested || len(l.m.detectors) == 0:
+	case bytes.HasPrefix(start, gzipped):
+		return &packedStream{leaves: leaves{m: l.m, counts: l.counts}, depth: depth}, nil
 	case beginsJSON(start):
 		j := newJSON(l.inside(), Options{}, l.counts)
 		j.depth = depth + 1
