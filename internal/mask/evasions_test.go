@@ -128,13 +128,14 @@ func TestEvasions(t *testing.T) {
 		"escapes of URLs, twice":             {mask.JSON, `{"a":"key=%2541%254b%2549%2541` + keyID[4:] + `"}`},
 		"base64 in a path":                   {mask.JSON, `{"a":"/v1/of/` + b64("key "+keyID) + `"}`},
 		"base64 for URLs in a text":          {mask.JSON, `{"a":"at ` + base64.URLEncoding.EncodeToString([]byte("~~~???"+keyID)) + ` !"}`},
+		"base64 with other bytes in a text":  {mask.JSON, `{"a":"at ` + b64("\xff\xfe"+"jane.doe@example.com") + ` !"}`},
 		"base64 in lines of a text":          {mask.Plain, "-- \n" + strings.ReplaceAll(mime(strings.Repeat("what comes before, ", 3)+keyID), `\r\n`, "") + "\n"},
 		"wide letters in plain text":         {mask.Plain, "key " + wide(keyID) + " .\n"},
 		"a byte order mark":                  {mask.JSON, "\xef\xbb\xbf{\"SecretString\":\"" + value + `"}`},
 		"UTF-16":                             {mask.JSON, "{\x00\"\x00S\x00"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			m := compile(t, rules("SecretString", "!secrets"))
+			m := compile(t, rules("SecretString", "!secrets", "!pii"))
 			bytewise := make([][]byte, len(tt.body))
 			for i := range bytewise {
 				bytewise[i] = []byte(tt.body[i : i+1])
@@ -144,7 +145,7 @@ func TestEvasions(t *testing.T) {
 				if err == nil && len(counts) == 0 {
 					t.Errorf("it passes: %q", out)
 				}
-				for _, secret := range []string{value, keyID, keyID[4:], wide(keyID), escaped(keyID), b64("key " + keyID), references(keyID), references(keyID)[6:], utf16le(keyID)} {
+				for _, secret := range []string{value, keyID, keyID[4:], wide(keyID), escaped(keyID), b64("key " + keyID), b64("\xff\xfejane.doe@example.com")[4:], references(keyID), references(keyID)[6:], utf16le(keyID)} {
 					if bytes.Contains(out, []byte(secret)) {
 						t.Errorf("it leaks: %q", out)
 					}

@@ -361,6 +361,7 @@ func TestText(t *testing.T) {
 		"Bearer " + jwt + ".":                                "Bearer [masked].",
 		"mail " + mail + ", card 4111 1111 1111 1111 12/27":  "mail [masked], card [masked] 12/27",
 		"12 4111 1111 1111 1111 5":                           "12 [masked] 5",
+		"a 2002 4111 1111 1111 1111, of two cards":           "a [masked], of two cards",
 		"IBAN DE89 3704 0044 0532 0130 00 ok":                "IBAN [masked] ok",
 		"call +49 30 901820 or (212) 555-0123":               "call [masked] or [masked]",
 		"ssn 123-45-6789, nino AB 12 34 56 C, dni 12345678Z": "ssn [masked], nino [masked], dni [masked]",
@@ -810,9 +811,9 @@ func TestValue(t *testing.T) {
 }
 
 func TestForm(t *testing.T) {
-	m := compile(t, rules("MasterUserPassword", "Users[].Secret", "!pii"))
-	in := "Action=CreateDBInstance&MasterUserPassword=p%40ss+w&Users.member.1.Secret=s&Users.2.Secret=t&Note=to+jane%40example.com&Empty=&Bare"
-	want := "Action=CreateDBInstance&MasterUserPassword=%5Bmasked%5D&Users.member.1.Secret=%5Bmasked%5D&Users.2.Secret=%5Bmasked%5D&Note=to+%5Bmasked%5D&Empty=&Bare"
+	m := compile(t, rules("MasterUserPassword", "Users[].Secret", "Attributes[].pin", "!pii"))
+	in := "Attributes.entry.1.key=k&Attributes.entry.1.value.pin=4711&Action=CreateDBInstance&MasterUserPassword=p%40ss+w&Users.member.1.Secret=s&Users.2.Secret=t&Note=to+jane%40example.com&Empty=&Bare"
+	want := "Attributes.entry.1.key=k&Attributes.entry.1.value.pin=%5Bmasked%5D&Action=CreateDBInstance&MasterUserPassword=%5Bmasked%5D&Users.member.1.Secret=%5Bmasked%5D&Users.2.Secret=%5Bmasked%5D&Note=to+%5Bmasked%5D&Empty=&Bare"
 	if got := everyCut(t, m, mask.Form, mask.Options{}, []byte(in)); string(got) != want {
 		t.Errorf("%s\nwant %s", got, want)
 	}

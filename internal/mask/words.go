@@ -78,7 +78,10 @@ func (l *leaves) word(coded []byte, from []int) {
 		return
 	}
 	l.each(plain, featuresOf(plain), func(at, to int, d *detector) {
-		if printable(plain[at:to]) {
+		for at < to && !printable(plain[at:to]) && plain[at] >= utf8.RuneSelf { // bytes that a name may begin with
+			at++
+		}
+		if at < to && printable(plain[at:to]) {
 			l.spans = append(l.spans, span{from[at*4/3], from[min((to*4+2)/3, len(coded))-1] + 1, d})
 		}
 	})
