@@ -1,14 +1,18 @@
 package extproc_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
+	"filippo.io/age"
 	extprocv3 "github.com/envoyproxy/go-control-plane/envoy/service/ext_proc/v3"
 
 	"github.com/credence-gateway/credence/extproc"
+	"github.com/credence-gateway/credence/internal/bodies"
 	"github.com/credence-gateway/credence/internal/grant"
 	"github.com/credence-gateway/credence/internal/masks"
+	"github.com/credence-gateway/credence/internal/recorder"
 	"github.com/credence-gateway/credence/internal/secret"
 )
 
@@ -106,5 +110,46 @@ func TestMasksHeads(t *testing.T) {
 		if s.run(t); got != "by [masked]" {
 			t.Errorf("%s: %q", name, got)
 		}
+	}
+}
+
+// TestMaskedHeadIsKept: what is recorded of an answer's head and body is what the
+// agent gets.
+func TestMaskedHeadIsKept(t *testing.T) {
+	rules, err := masks.New(masks.Config{Key: secret.New("0123456789abcdef0123456789abcdef")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := age.GenerateX25519Identity()
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	store, err := bodies.Open(bodies.Config{Dir: dir, Recipients: []age.Recipient{id.Recipient()}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = store.Close() })
+	s := &stream{class: grant.Response, method: "GET", events: []string{"Q.", "R200", "r:jane@example.com."}, heads: []string{"x-amz-meta-owner", "by jane@example.com"}}
+	s.configure = func(c *extproc.Config) {
+		c.Masks, c.Tokens, c.Recorder = rules, masks.NewTokenMaker(secret.NewRing()), &recorder.Recorder{Begin: store.Begin}
+	}
+	s.edit = func(g *grant.Grant) { g.Operation, g.Masks, g.Keep = "GetObject", "pii", "r" }
+	if got := s.run(t); !strings.Contains(got, "log:complete") {
+		t.Fatal(got)
+	}
+	if err := store.Sync(); err != nil {
+		t.Fatal(err)
+	}
+	end := s.logged[len(s.logged)-1]
+	kept, err := bodies.NewReader(dir, id).Read("call-1", bodies.Response, bodies.Reference(*end.Response.Recording))
+	if err != nil || string(kept.Body) != "[masked]" {
+		t.Errorf("%q, %v", kept.Body, err)
+	}
+	if !slices.Contains(kept.Head.Headers, [2]string{"x-amz-meta-owner", "by [masked]"}) {
+		t.Errorf("%q", kept.Head.Headers)
+	}
+	if masked := end.Detail["masked"]; masked != "email=2" {
+		t.Errorf("the record counts %q", masked)
 	}
 }
