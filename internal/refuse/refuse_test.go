@@ -199,6 +199,13 @@ func TestComplete(t *testing.T) {
 	}
 }
 
+// TestS3Order: a sentinel's parts stand before the rest of it.
+func TestS3Order(t *testing.T) {
+	for _, err := range refuse.S3Hidden() {
+		t.Errorf("%v: an earlier row of S3's table fits all that this one does", err)
+	}
+}
+
 // TestUnknownSaysNothing: text that nobody reviewed stays inside.
 func TestUnknownSaysNothing(t *testing.T) {
 	for _, err := range []error{errors.New("open /etc/secret: denied"), fmt.Errorf("x: %w", os.ErrNotExist), awsapi.ErrRefused} {
