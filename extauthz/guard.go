@@ -30,30 +30,30 @@ func (c *call) guard(ctx context.Context, about masks.Call) error {
 	if !c.body.Seen {
 		return c.guardStream(ctx, block, ask)
 	}
-	if err := c.look(block); err != nil {
+	if err := c.look(block, c.cfg.Masks.Guard); err != nil {
 		return guarded(err)
 	}
-	err := c.look(ask)
-	if !errors.Is(err, mask.ErrBlocked) {
+	if err := c.look(ask, c.cfg.Masks.Find); err != nil || c.found == "" {
 		return guarded(err)
 	}
-	t, ok := c.holding(ask)
+	t, ok := c.holding(ask, c.found)
 	if !ok {
-		return guarded(err)
+		return refuse.ErrGuarded
 	}
 	return c.clear(ctx, t)
 }
 
-// look looks for what a watch finds in the body: mask.ErrBlocked.
-func (c *call) look(watch string) error {
+// look looks for what a watch finds in the body. Of a Guard that is
+// mask.ErrBlocked.
+func (c *call) look(watch string, detectors func(watch string) (*mask.Mask, error)) error {
 	if watch == "" || len(c.body.Bytes) == 0 {
 		return nil
 	}
-	block, err := c.cfg.Masks.Guard(watch)
+	m, err := detectors(watch)
 	if err != nil {
 		return err
 	}
-	s, err := masks.Stream(block, masks.Answer{
+	s, err := masks.Stream(m, masks.Answer{
 		Type: c.r.Headers.Value("content-type"), Encoding: c.r.Headers.Value("content-encoding"), Service: c.aws.Service,
 	})
 	if err != nil {
@@ -122,9 +122,10 @@ func guarded(err error) error {
 	return err
 }
 
-// holding is the ticket about what may be found in the call's body; false where
-// nobody can be asked: an approval is of a body that is known.
-func (c *call) holding(ask string) (approval.Ticket, bool) {
+// holding is the ticket about what was found in the call's body, or may be in one
+// that streams; false where nobody can be asked: an approval is of a body that is
+// known.
+func (c *call) holding(ask, found string) (approval.Ticket, bool) {
 	digest, err := c.bindable()
 	if err != nil || c.cfg.Approvals == nil {
 		return approval.Ticket{}, false
@@ -138,14 +139,13 @@ func (c *call) holding(ask string) (approval.Ticket, bool) {
 		asked = append(asked, approval.Quorum(q))
 	}
 	t := c.ticketOf(digest, asked)
-	t.Binding = approval.BindHolding(c.session.ID, c.session.Role, c.r, digest)
+	t.Holds, t.Binding = found, approval.BindHolding(c.session.ID, c.session.Role, c.r, digest, found, asked)
 	return t, true
 }
 
 // clear asks people about what was found. While the call was held its session may
 // have ended and policy may have changed.
 func (c *call) clear(ctx context.Context, draft approval.Ticket) error {
-	draft.Holds = c.found
 	t, err := c.ask(ctx, draft, holdings(c.found))
 	if errors.Is(err, approval.ErrNobody) || err == nil && !covers(t.Quorums, draft.Quorums) {
 		return refuse.ErrGuarded
@@ -173,15 +173,23 @@ func (c *call) clear(ctx context.Context, draft approval.Ticket) error {
 // holdings is what a ticket about findings is for, in a refusal.
 func holdings(found string) string { return "sending what the request holds (" + found + ")" }
 
-// guardStream says what the exchange looks for, and what it asks people about;
-// what they have approved it does not look for.
+// guardStream says what the exchange looks for, and what it asks people about:
+// all but findings of the detectors that their ticket named.
 func (c *call) guardStream(ctx context.Context, block, ask string) error {
 	c.watch = block
 	if ask == "" {
 		return nil
 	}
-	draft, ok := c.holding(ask)
+	draft, ok := c.holding(ask, "")
 	if !ok {
+		c.watch = joined(block, ask)
+		return nil
+	}
+	text, err := written(draft)
+	if err != nil {
+		return err
+	}
+	if len(text)+len(c.masks) > longestDraft {
 		c.watch = joined(block, ask)
 		return nil
 	}
@@ -191,14 +199,22 @@ func (c *call) guardStream(ctx context.Context, block, ask string) error {
 	}
 	if ok && covers(t.Quorums, draft.Quorums) {
 		c.cleared = t
-		return nil
 	}
-	text, err := json.Marshal(draft)
-	if err != nil {
-		return err
-	}
-	c.asking, c.draft = ask, string(text)
+	c.asking, c.draft = ask, text
 	return nil
+}
+
+// longestDraft is how many bytes a ticket and a masks.Plan may take of a grant.
+// An upload whose name is longer, as JSON has it, is guarded and nobody is asked.
+const longestDraft = 2 << 10
+
+// written is a draft in JSON.
+func written(draft approval.Ticket) (string, error) {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(draft)
+	return strings.TrimSuffix(b.String(), "\n"), err
 }
 
 func joined(a, b string) string {

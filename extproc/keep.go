@@ -2,8 +2,9 @@ package extproc
 
 import (
 	"context"
-	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/credence-gateway/credence/internal/audit"
@@ -60,18 +61,19 @@ func (x *exchange) keepAnswer(r *wire.Response) (*keeping, error) {
 // be sent ends it, and it is recorded.
 func (x *exchange) watchers(r *wire.Request) ([]stage, error) {
 	var list []stage
-	for _, watch := range []string{x.grant.Watch, x.grant.Ask} {
-		if watch == "" {
+	for _, g := range []*guarding{{watch: x.grant.Watch}, {watch: x.grant.Ask, ask: x.ask, cleared: x.grant.Cleared}} {
+		if g.watch == "" {
 			continue
 		}
-		block, err := x.config.Masks.Guard(watch)
-		if err != nil {
+		detectors := x.config.Masks.Guard
+		if g.ask != nil {
+			detectors = x.config.Masks.Find
+		}
+		var err error
+		if g.mask, err = detectors(g.watch); err != nil {
 			return nil, err
 		}
-		g := &guarding{mask: block, about: masks.Answer{Type: r.Headers.Value("content-type"), Encoding: r.Headers.Value("content-encoding"), Service: x.grant.Service}}
-		if watch == x.grant.Ask {
-			g.ask = x.ask
-		}
+		g.about = masks.Answer{Type: r.Headers.Value("content-type"), Encoding: r.Headers.Value("content-encoding"), Service: x.grant.Service}
 		x.guarding = append(x.guarding, g)
 		list = append(list, g)
 	}
@@ -121,12 +123,14 @@ func (l guards) found() string {
 // guarding looks into a request's body. The last piece of the body leaves when
 // all of it was looked into.
 type guarding struct {
-	mask   *mask.Mask
-	about  masks.Answer
-	ask    func(found string) error // the refusal of what is found; nil: refuse.ErrGuarded
-	stream mask.Stream
-	seen   []byte
-	out    [1][]byte
+	watch   string // masks.Watch
+	mask    *mask.Mask
+	about   masks.Answer
+	ask     func(found string) error // the refusal of what people have not approved; nil: all that is found is refused
+	cleared string                   // the detectors whose findings they have
+	stream  mask.Stream
+	seen    []byte
+	out     [1][]byte
 }
 
 func (g *guarding) found() string {
@@ -136,12 +140,28 @@ func (g *guarding) found() string {
 	return cut(g.stream.Counts().String(), maxMasked)
 }
 
-// refusal is the error of a body that err was found in.
-func (g *guarding) refusal(err error) error {
-	if g.ask != nil && errors.Is(err, mask.ErrBlocked) {
-		return g.ask(g.found())
+// judge is the refusal of a body as far as it was looked into, which failed by
+// err; nil when it may pass.
+func (g *guarding) judge(err error) error {
+	if err != nil {
+		return fmt.Errorf("%w: %w", refuse.ErrGuarded, err)
 	}
-	return fmt.Errorf("%w: %w", refuse.ErrGuarded, err)
+	if g.ask == nil {
+		return nil
+	}
+	names := slices.Sorted(maps.Keys(g.stream.Counts()))
+	if !slices.ContainsFunc(names, g.asks) {
+		return nil
+	}
+	if err := g.ask(strings.Join(names, " ")); err != nil {
+		return err
+	}
+	return refuse.ErrGuarded // never without a refusal
+}
+
+// asks reports whether people have not approved what a detector finds.
+func (g *guarding) asks(name string) bool {
+	return !strings.Contains(" "+g.cleared+" ", " "+name+" ")
 }
 
 // Write passes the piece on, unless something that must not leave is in it:
@@ -150,11 +170,12 @@ func (g *guarding) Write(piece []byte) ([][]byte, error) {
 	var err error
 	if g.stream == nil {
 		if g.stream, err = masks.Stream(g.mask, g.about); err != nil {
-			return nil, g.refusal(err)
+			return nil, g.judge(err)
 		}
 	}
-	if g.seen, err = g.stream.Append(g.seen[:0], piece); err != nil {
-		return nil, g.refusal(err)
+	g.seen, err = g.stream.Append(g.seen[:0], piece)
+	if err := g.judge(err); err != nil {
+		return nil, err
 	}
 	g.out[0] = piece
 	return g.out[:], nil
@@ -165,8 +186,6 @@ func (g *guarding) Close() ([][]byte, error) {
 	if g.stream == nil {
 		return nil, nil
 	}
-	if _, err := g.stream.Finish(g.seen[:0]); err != nil {
-		return nil, g.refusal(err)
-	}
-	return nil, nil
+	_, err := g.stream.Finish(g.seen[:0])
+	return nil, g.judge(err)
 }

@@ -424,14 +424,19 @@ func (t *Ticket) event(kind audit.Type) *audit.Event {
 		Actions: t.Actions, Detail: map[string]string{"ticket": t.ID, "state": string(t.State), "operation": t.Operation, "binding": t.Binding},
 	}
 	if kind == audit.TicketOpened {
-		var list []string
-		for _, q := range t.Quorums {
-			list = append(list, fmt.Sprintf("%d of %s", q.Count, q.Group))
-		}
-		e.Detail["asks"] = strings.Join(list, ", ")
+		e.Detail["asks"] = asks(t.Quorums)
 		if t.Holds != "" {
 			e.Detail["holds"] = t.Holds
 		}
 	}
 	return e
+}
+
+// asks says whom quorums ask.
+func asks(quorums []Quorum) string {
+	var list []string
+	for _, q := range quorums {
+		list = append(list, fmt.Sprintf("%d of %s", q.Count, q.Group))
+	}
+	return strings.Join(list, ", ")
 }

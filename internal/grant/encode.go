@@ -6,7 +6,7 @@ import (
 )
 
 // version is the first byte of an encoded grant.
-const version = 5
+const version = 6
 
 // append encodes g: version, then each field in the order of the type. Text is
 // its length as a uvarint and its bytes; numbers are varints.
@@ -28,12 +28,12 @@ func (g *Grant) append(b []byte) []byte {
 }
 
 // texts are the fields of text, in the order of their encoding.
-func (g *Grant) texts() [29]*string {
+func (g *Grant) texts() [30]*string {
 	return [...]*string{
 		&g.CallID, &g.EventID, &g.Session, (*string)(&g.Class), &g.Route, &g.Credential, &g.Service, &g.Operation,
 		&g.Protocol, &g.SignService, &g.SignRegion, &g.Authority, &g.PayloadHash, &g.Record,
 		&g.Chunks.KeyID, &g.Chunks.Region, &g.Chunks.Service, &g.Chunks.Date, &g.Chunks.Signature, &g.Chunks.Trailer,
-		&g.Edits, &g.Origin, &g.PathPrefix, &g.Keep, &g.Account, &g.Masks, &g.Watch, &g.Ask, &g.Ticket,
+		&g.Edits, &g.Origin, &g.PathPrefix, &g.Keep, &g.Account, &g.Masks, &g.Watch, &g.Ask, &g.Cleared, &g.Ticket,
 	}
 }
 

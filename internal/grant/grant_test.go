@@ -30,7 +30,7 @@ func sample() grant.Grant {
 		Class: grant.None, Route: route, Fingerprint: grant.Fingerprint(request()), Credential: "a-key-of-mint-32-characters-long",
 		Service: "s3", Operation: "GetObject", Protocol: "rest-xml", SignService: "s3", SignRegion: "us-east-1",
 		Authority: "s3.us-east-1.amazonaws.com", PayloadHash: strings.Repeat("0", 64), BodySeen: true, BodyLength: -1, Record: "meta",
-		Edits: `[{"At":1,"Cut":2,"Put":"x"}]`, Origin: "http://127.0.0.1:8080", PathPrefix: "/reports", Keep: "qr", Retain: 30, Account: "111122223333", Masks: "keys,pii", Watch: "crm#1", Ask: "crm#2", Ticket: "{}",
+		Edits: `[{"At":1,"Cut":2,"Put":"x"}]`, Origin: "http://127.0.0.1:8080", PathPrefix: "/reports", Keep: "qr", Retain: 30, Account: "111122223333", Masks: "keys,pii", Watch: "crm#1", Ask: "crm#2", Cleared: "mail", Ticket: "{}",
 		Chunks: grant.Chunks{
 			KeyID: "CRDNAAAAAAAAAAAAAAAA", Region: "us-east-1", Service: "s3", Date: "20261123T090000Z",
 			Signature: strings.Repeat("1", 64), Trailer: "x-amz-checksum-crc32", Length: 1 << 40,

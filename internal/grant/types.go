@@ -39,6 +39,7 @@ type Grant struct {
 	Masks       string // masks.Plan of the answer; "" leaves it alone
 	Watch       string // masks.Watch of the request's body: what is refused; "" leaves it alone
 	Ask         string // masks.Watch of the request's body: what people are asked about
+	Cleared     string // names of the detectors, joined by spaces, whose findings they have approved
 	Ticket      string // what they are told, approval.Ticket in JSON; "" without Ask
 	Edits       string // rewrite.Encode: what changes the request's body into the one that PayloadHash is of
 	Origin      string // rewrite: the agent's name for the gateway, to put into the answer; "" leaves the answer alone

@@ -40,19 +40,29 @@ func (m *Masks) Approvals(watch string) []string {
 // Guard returns the compiled detectors of what Watch gave, each with the action
 // block.
 func (m *Masks) Guard(watch string) (*mask.Mask, error) {
-	return m.once("requests/"+watch, func() (*mask.Mask, error) { return m.blocking(strings.Split(watch, ",")) })
+	return m.watching(watch, "block")
 }
 
-func (m *Masks) blocking(rules []string) (*mask.Mask, error) {
+// Find returns the compiled detectors of what Watch gave. They find and count all
+// that is there; what its streams give out is of no use.
+func (m *Masks) Find(watch string) (*mask.Mask, error) {
+	return m.watching(watch, "redact")
+}
+
+func (m *Masks) watching(watch, action string) (*mask.Mask, error) {
+	return m.once("requests/"+action+"/"+watch, func() (*mask.Mask, error) { return m.detecting(strings.Split(watch, ","), action) })
+}
+
+func (m *Masks) detecting(rules []string, action string) (*mask.Mask, error) {
 	b := builder{key: m.cfg.Key}
-	for _, name := range rules {
-		r, err := m.find(name)
+	for _, rule := range rules {
+		r, err := m.find(rule)
 		if err != nil {
 			return nil, err
 		}
-		block := *r
-		block.Action = "block"
-		if err := b.rule(&block, mask.Block); err != nil {
+		with := *r
+		with.Action = action
+		if err := b.rule(&with, mask.Redact); err != nil {
 			return nil, err
 		}
 	}

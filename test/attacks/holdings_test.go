@@ -37,8 +37,9 @@ masking:
     - name: crm
       rules:
         - {pattern: "EMP-[0-9]{6}", name: employee, requests: true, approval: "group:local|%s:1"}
+        - {pattern: "CUS-[0-9]{6}", name: customer, requests: true, approval: "group:local|%s:1"}
         - {pattern: "TOP-[0-9]{6}", name: secret, requests: true}
-`, group.Name)
+`, group.Name, group.Name)
 	check(t, errors.Join(err, f.Close()))
 	u.Spawn("up", "--envoy", envoytest.Path(t), "--concurrency", "1")
 	u.Login()
@@ -102,6 +103,24 @@ masking:
 	}
 	if got := upload("a list: EMP-123456"); got.status != 403 || !strings.Contains(got.body, "Approval is needed") {
 		t.Errorf("a second time: %d %s", got.status, got.body)
+	}
+
+	// one body is signed and another is sent first, so that people are told of less
+	// than what they approve
+	both := "EMP-123456 " + strings.Repeat("- ", 100<<10) + "CUS-123456"
+	signed := withSignature(s3(http.MethodPut, "/reports/b", both)(u.Keys))
+	signed.body = strings.ReplaceAll(both, "CUS", "---")
+	if got := signed.send(t, u.Address); got.status != 403 || !strings.Contains(got.body, "(employee)") {
+		t.Fatalf("%d %s", got.status, got.body)
+	}
+	for _, x := range pending() {
+		verb("approve", x.ID)
+	}
+	if got := send(s3(http.MethodPut, "/reports/b", both)(u.Keys)); got.status != 403 || !strings.Contains(got.body, "(customer employee)") {
+		t.Errorf("more than people were told of: %d %s", got.status, got.body)
+	}
+	for _, x := range pending() {
+		verb("deny", x.ID)
 	}
 
 	// what is not asked about
