@@ -176,7 +176,7 @@ func told(start []byte) bool {
 // headed reports whether a body's first line is there, or is longer than one
 // that names columns.
 func headed(start []byte) bool {
-	return start[0] == '{' || start[0] == '[' || len(start) >= mostHeader || bytes.IndexAny(start, "\r\n") >= 0
+	return start[0] == '{' || start[0] == '[' || len(start) >= mostHeader || bytes.ContainsAny(start, "\r\n")
 }
 
 func (b *beginning) open(start []byte) (err error) {

@@ -35,6 +35,7 @@ func newMasks(t *testing.T, change func(*masks.Config)) *masks.Masks {
 			{Pattern: `EMP-[0-9]{6}`, Name: "employee", Requests: true},
 		},
 		"files": {{At: "s3:GetObject:x-amz-meta-owner"}},
+		"items": {{At: "dyn*db:*Item:pin"}, {At: "dynamodb:Batch*Item:pin"}, {At: "*:Scan:pin"}},
 	}}
 	if change != nil {
 		change(&c)
@@ -74,6 +75,11 @@ func TestPlan(t *testing.T) {
 		{masks.Call{Service: "s3", Operation: "SelectObjectContent", Object: true}, []string{"files"}, "files#0"},
 		{masks.Call{Service: "s3", Operation: "PutObject", Object: true}, []string{"files"}, ""},
 		{masks.Call{Service: "s3", Operation: "GetObject", Object: true}, []string{"files"}, "files#0"},
+		{masks.Call{Service: "dynamodb", Operation: "GetItem"}, []string{"items"}, "items#0,keys"},
+		{masks.Call{Service: "dynamodb", Operation: "BatchGetItem"}, []string{"items"}, "items#0,items#1,keys"},
+		{masks.Call{Service: "dynamodb", Operation: "BatchItems"}, []string{"items"}, "keys"},
+		{masks.Call{Service: "db", Operation: "GetItem"}, []string{"items"}, "keys"},
+		{scan, []string{"items"}, "items#2,keys"},
 		{object, nil, ""},
 		{object, []string{"pii"}, "pii"},
 		{invoke, []string{"pii", "secrets"}, ""},
@@ -370,6 +376,10 @@ func TestTokens(t *testing.T) {
 	}
 	if diff := cmp.Diff(`{"SecretString":""}`, out[:got[0].From]+out[got[0].To:]); diff != "" {
 		t.Error(diff)
+	}
+	short := string(maker.Seal(here, "a:B")(nil, []byte("x")))
+	if got, err := maker.Open(here, []byte("crdt-word "+short+" crdt-")); err != nil || len(got) != 1 || got[0].Value.Reveal() != "x" || got[0].From != len("crdt-word ") {
+		t.Errorf("the shortest: %v %v", got, err)
 	}
 	for name, open := range map[string]func() ([]masks.Token, error){
 		"another session": func() ([]masks.Token, error) {
