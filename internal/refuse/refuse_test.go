@@ -1,6 +1,8 @@
 package refuse_test
 
 import (
+	"bytes"
+	"encoding/xml"
 	"errors"
 	"flag"
 	"fmt"
@@ -8,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -97,6 +100,51 @@ func TestS3(t *testing.T) {
 	if diff := cmp.Diff(string(want), b.String()); diff != "" {
 		t.Error(diff)
 	}
+}
+
+// TestS3Echoes: whatever was sent stands in an error as text, in XML that parses.
+func TestS3Echoes(t *testing.T) {
+	s3 := awsapi.Shape{Protocol: awsapi.RESTXML, Service: "s3"}
+	for _, value := range []string{
+		"</ArgumentValue></Error>", "<!DOCTYPE x>", "]]>&lt;&#0;", "\x00\x01\x1b[2J\r\n", "\xff\xfe\xc3", "\ufffe\uffff", "{want}{at}{}", strings.Repeat("a", 255) + "é", strings.Repeat("<", 4096),
+	} {
+		headers := func(name, value string) *wire.Request {
+			return &wire.Request{Method: "GET", Authority: "h", Target: "/b/k", Headers: wire.Headers{{Name: name, Value: value}}}
+		}
+		_, algorithm := sigv4.Parse(headers("authorization", "X "+value))
+		_, credential := sigv4.Parse(headers("authorization", "AWS4-HMAC-SHA256 Credential=a/20260801/r/s3/"+value+",SignedHeaders=host,Signature="+sigv4.EmptySHA256))
+		for i, err := range []error{
+			algorithm, credential, sigv4.PayloadMismatch(value, "bb"), &session.KeyFormError{ID: value}, &awsapi.MisfitError{Service: value},
+			&awsapi.RegionError{Region: value, Only: "eu-west-1"},
+		} {
+			body := refuse.Render(refuse.In(s3, err), s3, "id").Body
+			var read struct {
+				XMLName xml.Name `xml:"Error"`
+				Code    []string
+				ID      []string  `xml:"RequestId"`
+				More    []element `xml:",any"`
+			}
+			if err := xml.Unmarshal(body, &read); err != nil || len(read.Code) != 1 || len(read.ID) != 1 || len(read.More) > 6 {
+				t.Errorf("%q: %v: %s", value, err, body)
+			}
+			if i < 3 && len(body) > 4<<10 {
+				t.Errorf("%.20q is not cut: %d bytes", value, len(body))
+			}
+			if bytes.ContainsAny(body, "\x00\x01\x1b") || !utf8.Valid(body) {
+				t.Errorf("%q stands as it came: %q", value, body)
+			}
+			for _, e := range read.More {
+				if len(e.Inner) > 0 {
+					t.Errorf("%q makes elements: %s", value, body)
+				}
+			}
+		}
+	}
+}
+
+// element is one of an error's, and what elements it has.
+type element struct {
+	Inner []element `xml:",any"`
 }
 
 // detailed are refusals with what they are about.

@@ -74,6 +74,15 @@ func TestIssuedOpens(t *testing.T) {
 	}
 }
 
+// TestShortestToken: what a session says at the least makes a token that opens.
+func TestShortestToken(t *testing.T) {
+	k, c := keeper(t, secret.NewRing())
+	keys := issue(t, k, session.Session{ID: "s", Role: "r", Issued: c.now, Expires: c.now.Add(time.Second), Principal: identity.Principal{Issuer: "i", Subject: "s"}})
+	if _, _, err := k.Open(keys.AccessKeyID, keys.SessionToken.Reveal()); err != nil {
+		t.Errorf("%d bytes: %v", len(keys.SessionToken.Reveal()), err)
+	}
+}
+
 func TestOpenRefuses(t *testing.T) {
 	ring := secret.NewRing()
 	k, c := keeper(t, ring)
@@ -103,6 +112,7 @@ func TestOpenRefuses(t *testing.T) {
 		"no base64":                {a.AccessKeyID, token + "=", session.ErrTokenForm},
 		"an id of another form":    {"CRDN", token, session.ErrKeyForm},
 		"lower case":               {strings.ToLower(a.AccessKeyID), token, session.ErrKeyForm},
+		"digits of no base32":      {"CRDN0189AAAAAAAAAAAA", token, session.ErrKeyForm},
 		"nothing":                  {"", "", session.ErrKeyForm},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -287,6 +287,7 @@ func TestHostileChunks(t *testing.T) {
 		{"unsigned", "A29 size of most digits", swap("10000"+crlf, "fffffffffffffff"+crlf), 0, sigv4.ErrDecodedLength},
 		{"unsigned", "A29 size beyond the declared length", swap("400"+crlf, "401"+crlf), 7 + 65538, sigv4.ErrChunkFrame},
 		{"unsigned", "A29 longer than declared", swap("400"+crlf, "401"+crlf+"a"), 7 + 65538, sigv4.ErrDecodedLength},
+		{"unsigned", "A29 longer than declared, and then cut", func(b []byte) []byte { return cut(tail)(swap("400"+crlf, "401"+crlf+"a")(b)) }, 7 + 65538, sigv4.ErrDecodedLength},
 		{"unsigned", "A29 much longer than declared", swap("400"+crlf, "100001"+crlf), 7 + 65538, sigv4.ErrDecodedLength},
 		{"unsigned", "A29 shorter than declared", swap(crlf+"400"+crlf+strings.Repeat("a", 1024)+crlf, crlf), 7 + 65538, sigv4.ErrDecodedLength},
 		{"unsigned", "A29 bytes after the end", end("0"), plain, sigv4.ErrChunkExcess},
