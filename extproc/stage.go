@@ -59,6 +59,24 @@ func (x *exchange) requestFlow(r *wire.Request, signed *sigv4.Signed, length int
 	return newFlow(length, d, stages...), nil
 }
 
+// watchers are the stages that a request's body passes unchanged: what must not
+// be sent ends it, and it is recorded.
+func (x *exchange) watchers(r *wire.Request) (list []stage, err error) {
+	if x.guarding, err = x.newGuards(r); err != nil {
+		return nil, err
+	}
+	for _, g := range x.guarding {
+		list = append(list, g)
+	}
+	if x.asked, err = x.keepRequest(r); err != nil {
+		return nil, err
+	}
+	if x.asked != nil {
+		list = append(list, x.asked)
+	}
+	return list, nil
+}
+
 // emptyFlow is the way of a response without a body.
 func (x *exchange) emptyFlow(r *wire.Response) (flow, error) {
 	d := &digest{sum: sha256.New()}
