@@ -25,7 +25,7 @@ func (c *call) approve(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	t, err := c.ask(ctx, c.ticketOf(digest, quorums(c.decision.Need)), c.decision.Denied)
+	t, err := c.await(ctx, c.ticketOf(digest, quorums(c.decision.Need)), c.decision.Denied)
 	if errors.Is(err, approval.ErrNobody) {
 		return c.denied()
 	}
@@ -35,9 +35,9 @@ func (c *call) approve(ctx context.Context) error {
 	return c.again(t)
 }
 
-// ask returns the approved ticket of a call that needs approval for what. It
+// await returns the approved ticket of a call that needs approval for what. It
 // holds the call as long as it may be held in all.
-func (c *call) ask(ctx context.Context, draft approval.Ticket, what string) (approval.Ticket, error) {
+func (c *call) await(ctx context.Context, draft approval.Ticket, what string) (approval.Ticket, error) {
 	t, err := c.cfg.Approvals.Open(ctx, draft)
 	if err == nil && t.State == approval.Pending {
 		t, err = c.cfg.Approvals.Wait(ctx, t, c.cfg.Hold-c.cfg.Now().Sub(c.came))

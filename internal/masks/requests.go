@@ -26,6 +26,14 @@ func (m *Masks) Watch(c Call, sets []string) (block, ask string) {
 	return strings.Join(blocking, ","), strings.Join(asking, ",")
 }
 
+// Joined is a watch of what two are of.
+func Joined(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + "," + b
+}
+
 // Approvals are what the detectors of a watch say in Rule.Approval, each once.
 func (m *Masks) Approvals(watch string) []string {
 	var list []string
