@@ -18,10 +18,11 @@
 //  4. approve: what policy allows only with people's approval is held and asked
 //     for, and decided again with it.
 //  5. conceal: which masks the answer will be under; what the request may not
-//     hold is refused, and tokens become the values that they stand for.
+//     hold is refused or asked about, and tokens become the values that they
+//     stand for.
 //  6. narrow: STS gives a credential that reaches just what was allowed, or
 //     one that was given before is still good.
-//  7. spend: an approval is used up, once.
+//  7. spend: approvals are used up, each once.
 //  8. record: call.begin is durable. Only then the grant leaves, which the
 //     door out redeems.
 //

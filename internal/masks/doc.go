@@ -16,6 +16,12 @@
 // resources have nothing to do with, and what is left is a short string that the
 // grant carries. Mask is asked at the door out, by that string.
 //
+// # Requests
+//
+// Watch is asked at the door in as Plan is: which detectors look into a request,
+// those that refuse what they find apart from those that have people asked. Guard
+// and Find compile them.
+//
 // # Objects
 //
 // The bodies of S3 objects, of Lambda's and Bedrock's payloads and of other

@@ -47,7 +47,7 @@ type Rule struct {
 	Resource string // only calls on ARNs like this, or in one; "*" is any text
 	Action   string // "" means redact
 	Requests bool   // a request in which it finds something is refused
-	Approval string // or asks these people, "group:local|sre:1"; masks does not read it
+	Approval string // or these people are asked, "group:local|sre:1"; masks does not read it
 }
 
 // Blob stands before a path that leads to base64 of bytes.
