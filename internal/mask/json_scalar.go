@@ -4,8 +4,11 @@ package mask
 func (j *jsonStream) scalar(dst []byte, inList, end bool) ([]byte, error) {
 	s := j.rest()
 	n := run(s, &scalarByte)
-	if n == 0 || n > 1024 {
+	switch {
+	case n == 0:
 		return dst, ErrFormat
+	case n > 1024:
+		return dst, ErrBound
 	}
 	if n == len(s) && !end {
 		return dst, nil
