@@ -45,7 +45,8 @@ func email(s []byte, from int) (int, int) {
 }
 
 // paymentCard finds 13 to 19 digits of a card scheme with a right check digit
-// (ISO/IEC 7812), with or without single spaces or dashes between them.
+// (ISO/IEC 7812), with or without single spaces, dashes or plus signs, which are
+// spaces in URLs, between them.
 func paymentCard(s []byte, from int) (int, int) {
 	for i := from; i < len(s); i++ {
 		if !digitByte[s[i]] || i > 0 && digitByte[s[i-1]] || !scheme(s[i]-'0') {
@@ -82,7 +83,7 @@ func cardEnd(s []byte, i int) int {
 			if n >= 13 && (j+1 == len(s) || !digitByte[s[j+1]]) && luhn(buf[:n]) && !same(buf[:n]) {
 				found = j + 1
 			}
-		case (s[j] == ' ' || s[j] == '-') && digitByte[s[j-1]] && j+1 < len(s) && digitByte[s[j+1]]:
+		case (s[j] == ' ' || s[j] == '-' || s[j] == '+') && digitByte[s[j-1]] && j+1 < len(s) && digitByte[s[j+1]]:
 		default:
 			return found
 		}
@@ -109,7 +110,7 @@ func luhn(digits []byte) bool {
 }
 
 // iban finds international account numbers with right check digits (ISO
-// 13616), with or without spaces.
+// 13616), with or without spaces, also as URLs write them.
 func iban(s []byte, from int) (int, int) {
 	for i := from; i+15 <= len(s); i++ {
 		if featureOf[s[i]] != upper || featureOf[s[i+1]] != upper || !digitByte[s[i+2]] || !digitByte[s[i+3]] || i > 0 && alnum[s[i-1]] {
@@ -134,7 +135,7 @@ func ibanEnd(s []byte, i int) int {
 			if n >= 15 && (j+1 == len(s) || !alnum[s[j+1]]) && mod97(buf[:n]) == 1 {
 				found = j + 1
 			}
-		case s[j] == ' ' && j+1 < len(s) && upperDigit[s[j+1]]:
+		case (s[j] == ' ' || s[j] == '+') && j+1 < len(s) && upperDigit[s[j+1]]:
 		default:
 			return found
 		}

@@ -361,6 +361,8 @@ func TestText(t *testing.T) {
 		"Bearer " + jwt + ".":                                "Bearer [masked].",
 		"mail " + mail + ", card 4111 1111 1111 1111 12/27":  "mail [masked], card [masked] 12/27",
 		"12 4111 1111 1111 1111 5":                           "12 [masked] 5",
+		"card/4111+1111+1111+1111.txt, as S3 lists it":       "card/[masked].txt, as S3 lists it",
+		"iban/DE89+3704+0044+0532+0130+00.txt":               "iban/[masked].txt",
 		"a 2002 4111 1111 1111 1111, of two cards":           "a [masked], of two cards",
 		"IBAN DE89 3704 0044 0532 0130 00 ok":                "IBAN [masked] ok",
 		"call +49 30 901820 or (212) 555-0123":               "call [masked] or [masked]",
