@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/credence-gateway/credence/internal/mask"
@@ -49,9 +50,7 @@ func (c *call) look(watch string, detectors func(watch string) (*mask.Mask, erro
 	if err != nil {
 		return err
 	}
-	s, err := masks.Stream(m, masks.Answer{
-		Type: c.r.Headers.Value("content-type"), Encoding: c.r.Headers.Value("content-encoding"), Service: c.aws.Service,
-	})
+	s, err := masks.Stream(m, masks.Sent(c.r.Headers, c.aws.Service))
 	if err != nil {
 		return err
 	}
@@ -76,16 +75,7 @@ func (c *call) lookHead(watch string) error {
 	if err != nil {
 		return err
 	}
-	said := wire.Headers{{Name: ":path", Value: c.r.Target}}
-	if plain, err := sigv4.Plain(c.r); err == nil { // a presigned URL's credential is no secret of the agent's
-		said[0].Value = plain.Target
-	}
-	for _, h := range c.r.Headers {
-		if says(h.Name) {
-			said = append(said, h)
-		}
-	}
-	for _, h := range said {
+	for _, h := range c.spoken() {
 		if _, counts, err := block.Value(h.Name, h.Value); err != nil {
 			c.found = counts.String()
 			return err
@@ -94,21 +84,32 @@ func (c *call) lookHead(watch string) error {
 	return nil
 }
 
-// says reports whether a header says what the agent writes, and not what SDKs do
-// of the request.
-func says(name string) bool {
-	switch name {
-	case "authorization", "host", "user-agent", "cookie", "date", "range", "content-length", "content-md5", "content-type", "content-encoding", "x-amz-date", "x-amz-security-token",
-		"x-amz-content-sha256", "x-amz-decoded-content-length", "x-amz-target", "x-amz-trailer", "x-amz-user-agent", "x-amzn-trace-id", "x-request-id", "x-forwarded-for", "x-forwarded-proto":
-		return false
+// spoken is where the agent itself says something beside the body: the target,
+// without a presigned URL's credential, which is no secret of the agent's, and
+// headers.
+func (c *call) spoken() wire.Headers {
+	list := wire.Headers{{Name: ":path", Value: c.r.Target}}
+	if plain, err := sigv4.Plain(c.r); err == nil {
+		list[0].Value = plain.Target
 	}
-	for _, prefix := range [...]string{":", "accept", "amz-sdk-", "if-", "x-amz-checksum-", "x-credence-", "x-envoy-"} {
-		if strings.HasPrefix(name, prefix) {
-			return false
+	for _, h := range c.r.Headers {
+		if !slices.Contains(unspoken, h.Name) && !slices.ContainsFunc(unspokenPrefixes, func(p string) bool { return strings.HasPrefix(h.Name, p) }) {
+			list = append(list, h)
 		}
 	}
-	return true
+	return list
 }
+
+// unspoken are headers that SDKs, proxies and Envoy write of a request by
+// themselves; any other may hold what the agent says.
+var (
+	unspoken = []string{
+		"authorization", "host", "user-agent", "cookie", "date", "range", "content-length", "content-md5", "content-type", "content-encoding",
+		"x-amz-date", "x-amz-security-token", "x-amz-content-sha256", "x-amz-decoded-content-length", "x-amz-target", "x-amz-trailer", "x-amz-user-agent",
+		"x-amzn-trace-id", "x-request-id", "x-forwarded-for", "x-forwarded-proto",
+	}
+	unspokenPrefixes = []string{":", "accept", "amz-sdk-", "if-", "x-amz-checksum-", "x-credence-", "x-envoy-"}
+)
 
 // guarded is what the agent is told of what a guard found, or could not read.
 func guarded(err error) error {

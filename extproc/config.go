@@ -12,10 +12,10 @@
 //     as it passes, one piece behind. The last piece goes out when the length is
 //     the declared one and the body what the agent signed; otherwise the upload
 //     is cut, so that AWS never has a whole body that the agent did not sign, nor
-//     one that holds what must not be sent. A
-//     body in aws-chunked framing keeps it: each signed chunk goes out once its
-//     signature is verified, with the gateway's signature in its place, and the
-//     final chunk once the trailer is verified too.
+//     one that holds what must not be sent. A body in aws-chunked framing keeps
+//     it: each signed chunk goes out once its signature is verified, with the
+//     gateway's signature in its place, and the final chunk once the trailer is
+//     verified too.
 //   - Response headers: in a class that doesn't read the response, and with a
 //     response that has no body, they are released once call.end is durable.
 //   - Response body, in the classes "response" and "both": counted and hashed

@@ -19,7 +19,7 @@ type guards []*guarding
 // newGuards are the guards of the grant: one refuses what it finds, and one asks
 // people about it.
 func (x *exchange) newGuards(r *wire.Request) (guards, error) {
-	about := masks.Answer{Type: r.Headers.Value("content-type"), Encoding: r.Headers.Value("content-encoding"), Service: x.grant.Service}
+	about := masks.Sent(r.Headers, x.grant.Service)
 	var list guards
 	if x.grant.Watch != "" {
 		m, err := x.config.Masks.Guard(x.grant.Watch)

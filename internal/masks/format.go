@@ -10,7 +10,7 @@ import (
 	"github.com/credence-gateway/credence/internal/mask"
 )
 
-// Answer is what is known of an answer when its head is there.
+// Answer is what is known of an answer, or of a request, when its head is there.
 type Answer struct {
 	Type     string // Content-Type
 	Encoding string // Content-Encoding

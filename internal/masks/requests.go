@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/credence-gateway/credence/internal/mask"
+	"github.com/credence-gateway/credence/internal/wire"
 )
 
 // Watch says which detectors a request of these sets must not meet: those that
@@ -43,6 +44,11 @@ func (m *Masks) Approvals(watch string) []string {
 		}
 	}
 	return list
+}
+
+// Sent is what a request of a service says of its body.
+func Sent(h wire.Headers, service string) Answer {
+	return Answer{Type: h.Value("content-type"), Encoding: h.Value("content-encoding"), Service: service}
 }
 
 // Guard returns the compiled detectors of what Watch gave, each with the action
