@@ -18,6 +18,7 @@ import (
 
 var (
 	nameForm    = regexp.MustCompile(`^[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?$`)
+	findingForm = regexp.MustCompile(`^[A-Za-z0-9._-]{1,64}$`) // words of lists, "a=1 b=2"
 	accountForm = regexp.MustCompile(`^[0-9]{12}$`)
 	regionForm  = regexp.MustCompile(`^[a-z]{2,4}(?:-[a-z]+)+-[0-9]{1,2}$`)
 	roleForm    = regexp.MustCompile(`^arn:(aws[a-z-]*):iam::([0-9]{12}):role/[\w+=,.@/-]{1,512}$`)
@@ -315,6 +316,8 @@ func (r *MaskRule) check() error {
 		return errors.New("want one of at, detect and pattern")
 	case r.Pattern != "" && r.Name == "":
 		return errors.New("a pattern needs a name, by which it is counted")
+	case r.Name != "" && !findingForm.MatchString(r.Name):
+		return fmt.Errorf("name: %q is not 1 to 64 letters, digits, dots, dashes and underscores: records and tickets list such names", r.Name)
 	case r.At != "" && strings.Count(r.At, ":") != 2:
 		return fmt.Errorf("at: %q is not service:Operation:path", r.At)
 	case r.At != "" && r.Requests:

@@ -227,7 +227,8 @@ type MaskRule struct {
 	At string `yaml:"at" json:"at,omitempty"`
 	// Detect is a built-in detector or a set of them.
 	Detect string `yaml:"detect" json:"detect,omitempty"`
-	// Pattern is a regular expression (RE2), Name what it is counted as.
+	// Pattern is a regular expression (RE2), Name what it is counted as: 1 to 64
+	// letters, digits, dots, dashes and underscores.
 	Pattern string `yaml:"pattern" json:"pattern,omitempty"`
 	Name    string `yaml:"name" json:"name,omitempty"`
 	// Resource limits the rule to calls on ARNs like this one; "*" stands for

@@ -103,6 +103,7 @@ func TestBadFiles(t *testing.T) {
 		"our own set":         {"identity:", "masking: {sets: [{name: pii}]}\nidentity:", `masking.sets: "pii" is credence's own set`},
 		"a rule of nothing":   {"identity:", "masking: {sets: [{name: crm, rules: [{action: drop}]}]}\nidentity:", "masking.sets crm, rule 1: want one of at, detect and pattern"},
 		"a nameless pattern":  {"identity:", "masking: {sets: [{name: crm, rules: [{pattern: x}]}]}\nidentity:", "a pattern needs a name"},
+		"a name of two words": {"identity:", "masking: {sets: [{name: crm, rules: [{pattern: x, name: employee id}]}]}\nidentity:", `name: "employee id" is not`},
 		"half a place":        {"identity:", "masking: {sets: [{name: crm, rules: [{at: 'dynamodb:Query'}]}]}\nidentity:", `at: "dynamodb:Query" is not service:Operation:path`},
 		"no duration":         {"identity:", "sessions: {ttl: soon}\nidentity:", `line 1: "soon" is no duration`},
 		"bad metrics":         {"identity:", "observability: {metrics: 9464}\nidentity:", `observability.metrics: "9464" is not an address and port, such as 127.0.0.1:9464`},
