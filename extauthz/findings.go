@@ -84,15 +84,11 @@ func (c *call) guardStream(ctx context.Context, block, ask string) error {
 		return nil
 	}
 	draft, ok := c.holding(ask, "")
-	if !ok {
-		c.watch = masks.Joined(block, ask)
-		return nil
-	}
 	text, err := draftText(draft)
 	if err != nil {
 		return err
 	}
-	if len(text)+len(c.masks) > longestDraft {
+	if !ok || len(text)+len(c.masks) > longestDraft { // nobody can be asked
 		c.watch = masks.Joined(block, ask)
 		return nil
 	}

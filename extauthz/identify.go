@@ -16,7 +16,9 @@ import (
 )
 
 // identify proves who calls. Until the signature holds, the caller is a
-// stranger; what is refused after that is recorded under its session.
+// stranger; what is refused after that is recorded under its session. What can
+// be no request of the service that it names is answered as S3 does it, before
+// anything else is said of its signature.
 func (c *call) identify(context.Context) error {
 	if err := c.cfg.Catalog.Misfit(c.r); err != nil {
 		c.shape = awsapi.Shape{Protocol: awsapi.RESTXML, Service: "s3", NoBody: c.shape.NoBody}

@@ -107,7 +107,8 @@ func (c *call) grant(event string, class grant.Class) grant.Grant {
 		SignService: c.scope.Service, SignRegion: c.scope.Region, Authority: c.upstream.Authority,
 		PayloadHash: c.payload, BodySeen: c.body.Seen, BodyLength: length, Record: record, Chunks: c.grantChunks(),
 		Edits: c.edits, Origin: c.origin, PathPrefix: c.aws.PathPrefix,
-		Keep: c.keeps(), Retain: c.decision.Retain, Account: c.role.Account, Masks: c.masks, Watch: c.watch, Ask: c.asking, Cleared: c.cleared.Holds, Ticket: c.draft,
+		Keep: c.keeps(), Retain: c.decision.Retain, Account: c.role.Account, Masks: c.masks,
+		Watch: c.watch, Ask: c.asking, Cleared: c.cleared.Holds, Ticket: c.draft,
 	}
 }
 
