@@ -1,0 +1,4 @@
+package mask
+
+// DetectorNames lists the built-in detectors and their sets.
+var DetectorNames = detectorNames
