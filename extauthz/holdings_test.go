@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/credence-gateway/credence/internal/approval"
 	"github.com/credence-gateway/credence/internal/audit"
 	"github.com/credence-gateway/credence/internal/masks"
+	"github.com/credence-gateway/credence/internal/mint"
 	"github.com/credence-gateway/credence/internal/secret"
 	"github.com/credence-gateway/credence/internal/sigv4"
 	"github.com/credence-gateway/credence/internal/state"
@@ -26,6 +28,8 @@ type counter struct {
 	decision policies.Decision // what policy says without an approval
 	quorum   string            // whom the detector asks that counts "mail"
 	hold     time.Duration
+	late     atomic.Int64 // nanoseconds that have passed
+	confirm  func()       // is called when a credential was confirmed
 }
 
 const sre = "group:local|sre:1"
@@ -40,6 +44,15 @@ func asking(t *testing.T, edit func(*counter)) *counter {
 	store := must(state.Open(t.Context(), filepath.Join(t.TempDir(), "state.sqlite")))
 	t.Cleanup(func() { _ = store.Close() })
 	k.unit = newUnit(t, func(c *extauthz.Config) {
+		clock, confirm := c.Now, c.Confirm
+		c.Now = func() time.Time { return clock().Add(time.Duration(k.late.Load())) }
+		c.Confirm = func(ctx context.Context, n mint.Narrowing) (mint.Minted, error) {
+			m, err := confirm(ctx, n)
+			if k.confirm != nil {
+				k.confirm()
+			}
+			return m, err
+		}
 		record := func(ctx context.Context, e *audit.Event) error { return second(c.Append(ctx, e)) }
 		k.book = approval.New(approval.Config{Store: store, Issuer: "local", Now: c.Now, Record: record})
 		c.Approvals, c.Hold = k.book, k.hold
@@ -87,6 +100,19 @@ func (k *counter) waiting() (list []approval.Ticket) {
 		}
 	}
 	return list
+}
+
+// asked is the ticket that people are asked about soon.
+func (k *counter) asked() approval.Ticket {
+	k.Helper()
+	for range 10_000 {
+		if list := k.waiting(); len(list) > 0 {
+			return list[0]
+		}
+		time.Sleep(time.Millisecond)
+	}
+	k.Fatal("nobody is asked")
+	return approval.Ticket{}
 }
 
 // say decides all that wait.
@@ -214,10 +240,7 @@ func TestFindingsHeld(t *testing.T) {
 			r, body := k.sign(k.login(nil), item("EMP-123456"))
 			done := make(chan extauthz.Admission)
 			go func() { done <- k.gate.Admit(context.Background(), r, body) }()
-			for len(k.waiting()) == 0 {
-				time.Sleep(time.Millisecond)
-			}
-			ticket := k.waiting()[0]
+			ticket := k.asked()
 			tt.meanwhile(k, ticket.Session)
 			k.say(true)
 			if x := <-done; (x.Grant != "") != tt.passes {
@@ -279,6 +302,29 @@ func TestFindingsInUploads(t *testing.T) {
 	}
 }
 
+// TestFindingsClass: an upload that people may be asked about is read, whatever else
+// is asked of it.
+func TestFindingsClass(t *testing.T) {
+	k := asking(t, nil)
+	k.cfg.Masks = must(masks.New(masks.Config{
+		Key: secret.New("0123456789abcdef0123456789abcdef"), Always: []string{},
+		Sets: map[string][]masks.Rule{"crm": {{At: "sqs:*:**.a"}, {Pattern: `EMP-[0-9]{6}`, Name: "employee", Requests: true, Approval: sre}}},
+	}))
+	k.gate = must(extauthz.New(k.cfg))
+	keys, call := k.login(nil), upload("EMP-123456")
+	for range 2 {
+		k.now = k.now.Add(time.Second)
+		g := k.redeem(keys, call, k.admit(keys, call))
+		if reads, _ := g.Class.Bodies(); !reads || g.Watch != "" || g.Ask != "crm#1" {
+			t.Errorf("class %s, watched by %q, asked about by %q, cleared %q", g.Class, g.Watch, g.Ask, g.Cleared)
+		}
+		if g.Cleared == "" {
+			_ = k.gate.Ask(t.Context(), g.Ticket, "employee")
+			k.say(true)
+		}
+	}
+}
+
 // TestFindingsAndPolicy: a call that a policy wants approved, too, spends both
 // tickets, and neither when its caller has gone or the other is missing.
 func TestFindingsAndPolicy(t *testing.T) {
@@ -291,9 +337,14 @@ func TestFindingsAndPolicy(t *testing.T) {
 	k.refused(k.admit(keys, call), "sending what the request holds (employee=1)")
 	k.say(true)
 	gone, cancel := context.WithCancel(t.Context())
-	cancel()
+	k.confirm = cancel
 	r, body := k.sign(keys, call)
 	k.refused(k.gate.Admit(gone, r, body), "")
+	for _, ticket := range must(k.book.List(t.Context())) {
+		if ticket.State != approval.Approved {
+			t.Errorf("the caller has gone, and %s is %s", ticket.ID, ticket.State)
+		}
+	}
 	k.now = k.now.Add(time.Second)
 	k.admitted(k.admit(keys, call))
 	for _, ticket := range must(k.book.List(t.Context())) {
@@ -303,6 +354,27 @@ func TestFindingsAndPolicy(t *testing.T) {
 	}
 	k.now = k.now.Add(time.Second)
 	k.refused(k.admit(keys, call), "Approval is needed")
+}
+
+// TestFindingsHeldInAll: a call that waits for two tickets waits no longer than for
+// one.
+func TestFindingsHeldInAll(t *testing.T) {
+	k := asking(t, func(k *counter) {
+		k.hold = time.Minute
+		k.decision.Allow, k.decision.Need = false, &policies.Need{Quorums: []policies.Quorum{{Group: "local|sre", Count: 1}}}
+	})
+	r, body := k.sign(k.login(nil), item("EMP-123456"))
+	done := make(chan extauthz.Admission, 1)
+	go func() { done <- k.gate.Admit(context.Background(), r, body) }()
+	k.asked()
+	k.late.Store(int64(time.Minute))
+	k.say(true)
+	select {
+	case x := <-done:
+		k.refused(x, "sending what the request holds (employee=1)")
+	case <-time.After(20 * time.Second):
+		t.Error("it is held for longer")
+	}
 }
 
 // TestFindingsQuorum: what was approved by fewer than are asked now is asked anew.
@@ -324,16 +396,24 @@ func TestFindingsQuorum(t *testing.T) {
 // TestLongDraft: an upload with a long name passes all the same, and what is found
 // in it then is refused.
 func TestLongDraft(t *testing.T) {
-	for name, key := range map[string]string{
-		"as S3 has them": strings.Repeat("k", 1000), "of signs": strings.Repeat("%3C", 1000), "of controls": strings.Repeat("%01", 1000),
-		"of others": strings.Repeat("%F0%9F%98%80", 250),
+	for name, tt := range map[string]struct {
+		key   string
+		asked bool
+	}{
+		"as S3 has them": {strings.Repeat("k", 1000), true}, "of signs": {strings.Repeat("%3C", 1000), true},
+		"of others": {strings.Repeat("%F0%9F%98%80", 250), true}, "of controls": {strings.Repeat("%01", 1000), false},
 	} {
 		k := asking(t, nil)
-		call := put("/reports/2026/"+key, "EMP-123456")
+		call := put("/reports/2026/"+tt.key, "EMP-123456")
 		call.unseen = true
-		x := k.admit(k.login(nil), call)
+		keys := k.login(nil)
+		x := k.admit(keys, call)
 		if x.Grant == "" {
 			t.Errorf("%s: %s", name, x.Refusal.Body)
+			continue
+		}
+		if g := k.redeem(keys, call, x); (g.Ask != "") != tt.asked || !strings.Contains(g.Watch, "crm#0") == !tt.asked {
+			t.Errorf("%s: watched by %q, asked about by %q", name, g.Watch, g.Ask)
 		}
 	}
 }

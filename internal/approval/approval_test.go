@@ -245,7 +245,17 @@ func TestBind(t *testing.T) {
 		}
 	}
 	r := &wire.Request{}
-	if approval.Bind("s", "r", r, "d") == approval.Bind("s", "r", r, "e") || approval.Bind("s", "r", r, "d") == approval.Bind("t", "r", r, "d") {
-		t.Error("another body or session is the same call")
+	if approval.Bind("s", "r", r, "d") == approval.Bind("s", "r", r, "e") || approval.Bind("s", "r", r, "d") == approval.Bind("t", "r", r, "d") || approval.Bind("s", "r", r, "d") == approval.Bind("s", "q", r, "d") {
+		t.Error("another body, session or role is the same call")
+	}
+	holding := func(holds string, asked ...approval.Quorum) string {
+		return approval.BindHolding("s", "r", r, "d", holds, asked)
+	}
+	seen := map[string]bool{approval.Bind("s", "r", r, "d"): true}
+	for _, b := range []string{holding("a=1", sre), holding("a=2", sre), holding("", sre), holding("a=1", legal), holding("a=1", sre, legal), holding("a=1", approval.Quorum{Group: sre.Group, Count: 3})} {
+		if seen[b] {
+			t.Error("the call itself, other findings or other people are the same ticket")
+		}
+		seen[b] = true
 	}
 }
