@@ -164,7 +164,9 @@ func (u *unit) strangers() (size, counted int64) {
 		check(u, json.Unmarshal(data, &l))
 		if l.Type == string(audit.RefusedSummary) || l.Type == string(audit.SessionDeny) {
 			size += 2*int64(len(data)) + 10
-			if l.Session.SessionID == "" { // a proven session's denials are counted too, above its rate
+			// A proven session's denials are counted too, above its rate, and by their
+			// rule alone where there are counts of more networks than are kept.
+			if l.Session.SessionID == "" && l.Rule != "policy" {
 				counted += l.Count
 			}
 		}
