@@ -132,7 +132,7 @@ func http2() *httpv3.HttpProtocolOptions {
 		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_{
 			ExplicitHttpConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig{
 				ProtocolConfig: &httpv3.HttpProtocolOptions_ExplicitHttpConfig_Http2ProtocolOptions{
-					Http2ProtocolOptions: windows(),
+					Http2ProtocolOptions: windows(doorWindow),
 				},
 			},
 		},
@@ -141,9 +141,9 @@ func http2() *httpv3.HttpProtocolOptions {
 
 // windows bound what is in flight on one stream and on one connection. A
 // stalled agent does not fill them: Envoy stops reading the upstream first.
-func windows() *corev3.Http2ProtocolOptions {
+func windows(stream uint32) *corev3.Http2ProtocolOptions {
 	return &corev3.Http2ProtocolOptions{
-		InitialStreamWindowSize:     number(connectionLimit),
+		InitialStreamWindowSize:     number(stream),
 		InitialConnectionWindowSize: number(64 * connectionLimit),
 	}
 }
@@ -155,7 +155,7 @@ func negotiated() *httpv3.HttpProtocolOptions {
 		UpstreamProtocolOptions: &httpv3.HttpProtocolOptions_AutoConfig{
 			AutoConfig: &httpv3.HttpProtocolOptions_AutoHttpConfig{
 				HttpProtocolOptions:  &corev3.Http1ProtocolOptions{},
-				Http2ProtocolOptions: windows(),
+				Http2ProtocolOptions: windows(connectionLimit),
 			},
 		},
 	}
