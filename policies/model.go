@@ -261,3 +261,14 @@ func sorted[V any](m map[string]V) []string {
 	slices.Sort(list)
 	return list
 }
+
+// names lists the actions and groups of a type.
+func (m *model) names(of types.EntityType) []string {
+	var names []string
+	for _, uid := range m.all() {
+		if uid.Type == of {
+			names = append(names, string(uid.ID))
+		}
+	}
+	return names
+}
