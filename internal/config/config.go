@@ -349,6 +349,13 @@ func (c *Config) Connection(name string) (Connection, bool) {
 	return Connection{}, false
 }
 
+// Emulator reports whether the connection's endpoint is on loopback, so that
+// nothing real can be reached through it.
+func (c Connection) Emulator() bool {
+	u, err := url.Parse(c.Endpoint)
+	return err == nil && c.Endpoint != "" && isLoopback(u.Hostname())
+}
+
 // Role returns the role with that name.
 func (c *Config) Role(name string) (Role, bool) {
 	for _, r := range c.Roles {
