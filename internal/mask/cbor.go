@@ -213,11 +213,17 @@ func (c *cborStream) begin(dst []byte, isMap, until bool, count uint64, n int) (
 	return dst, nil
 }
 
+// maxString is the longest string, in bytes: more is a text that is no CBOR.
+const maxString = 1 << 40
+
 // str consumes a string.
 func (c *cborStream) str(dst []byte, major, info byte, length uint64, n int) ([]byte, error) {
 	s := c.rest()
 	if info == indefinite {
 		return c.pieces(dst, major)
+	}
+	if length > maxString {
+		return dst, ErrFormat
 	}
 	switch have := uint64(len(s) - n); {
 	case c.naming() && length > maxHeld:

@@ -41,6 +41,9 @@ func (m *Mask) strict() bool {
 	return slices.ContainsFunc(m.detectors, func(d detector) bool { return !d.mild })
 }
 
+// Mild reports whether there are detectors of AWS keys and none else.
+func (m *Mask) Mild() bool { return len(m.detectors) > 0 && !m.strict() }
+
 func unpack(s []byte) ([]byte, error) {
 	r, err := gzip.NewReader(bytes.NewReader(s))
 	if err != nil {

@@ -35,7 +35,7 @@ func Stream(m *mask.Mask, a Answer) (mask.Stream, error) {
 	if err := a.check(); err != nil {
 		return nil, err
 	}
-	inner := &beginning{untold: a.untold(), columns: m.Paths() && a.plainly(), choose: func(start []byte) (mask.Stream, error) { return a.plain(m, start) }}
+	inner := &beginning{untold: a.untold(), columns: m.Paths() && a.tabular(), choose: func(start []byte) (mask.Stream, error) { return a.plain(m, start) }}
 	if !plainly {
 		return mask.Compressed(coding, inner)
 	}
@@ -73,53 +73,129 @@ var gzipMagic = []byte{0x1f, 0x8b}
 var opaque = [][]byte{
 	{'P', 'K', 3, 4}, {0x28, 0xb5, 0x2f, 0xfd}, {'B', 'Z', 'h'}, {0xfd, '7', 'z', 'X', 'Z'}, []byte("%PDF-"), []byte("PAR1"), []byte("Obj\x01"),
 	gzipMagic, {0x89, 'P', 'N', 'G'}, {0xff, 0xd8, 0xff}, []byte("GIF8"), []byte("RIFF"), {0xd0, 0xcf, 0x11, 0xe0}, {0xff, 0xfe}, {0xfe, 0xff}, {0, 0, 0xfe, 0xff}, {0x1f, 0x9d}, {'7', 'z', 0xbc, 0xaf},
-	{0x78, 0x01}, {0x78, 0x9c}, {0x78, 0xda}, {0x04, 0x22, 'M', 0x18}, []byte("\xff\x06\x00\x00sNaPpY"), {0x5d, 0, 0}, []byte("Rar!\x1a\x07"), []byte("ORC"), []byte("ARROW1\x00\x00"),
+	{0x78, 0x01}, {0x78, 0x5e}, {0x78, 0x9c}, {0x78, 0xda}, {0x04, 0x22, 'M', 0x18}, {0x02, 0x21, 'L', 0x18}, []byte("\xff\x06\x00\x00sNaPpY"), {0x5d, 0, 0}, []byte("Rar!\x1a\x07"), []byte("ORC"),
+	[]byte("ARROW1\x00\x00"), []byte("!<arch>\n"), []byte("070701"), []byte("MSCF"), []byte("LZIP"),
 }
+
+// skipped is how a frame of zstandard or LZ4 begins that readers skip, behind its
+// first byte, 0x50 to 0x5f.
+var skipped = []byte{0x2a, 'M', 0x18}
+
+// inside reports whether a body's first bytes tell a form that holds text which
+// nothing here can see.
+func inside(start []byte) bool {
+	for _, magic := range opaque {
+		if bytes.HasPrefix(start, magic) {
+			return true
+		}
+	}
+	if len(start) >= 4 && start[0]&0xf0 == 0x50 && bytes.HasPrefix(start[1:], skipped) {
+		return true
+	}
+	return len(start) >= archiveHead && bytes.HasPrefix(start[archiveMagic:], []byte("ustar"))
+}
+
+// Where a tape archive says that it is one (POSIX, pax), and what must be there of
+// it, in bytes.
+const (
+	archiveMagic = 257
+	archiveHead  = archiveMagic + 5
+)
 
 // plain masks a body that is not compressed, or no more.
 func (a *Answer) plain(m *mask.Mask, start []byte) (mask.Stream, error) {
-	for _, magic := range opaque {
-		if bytes.HasPrefix(start, magic) {
-			return nil, fmt.Errorf("%w: its form holds what can't be looked into", mask.ErrFormat)
+	if inside(start) {
+		return nil, fmt.Errorf("%w: its form holds what can't be looked into", mask.ErrFormat)
+	}
+	media := a.media()
+	format := formatOf(media)
+	if loose(format) {
+		if told := begins(m, media, start); told != "" {
+			format = told
+		} else if m.Paths() && wide(m, media, start) {
+			return nil, fmt.Errorf("%w: it is in UTF-16 or UTF-32", mask.ErrFormat)
 		}
 	}
+	switch {
+	case format == mask.CBOR && m.Paths() && len(start) > 0 && (start[0]>>5 == 2 || start[0]>>5 == 3):
+		return nil, fmt.Errorf("%w: it has no members", mask.ErrFormat) // a text whose type lies may look so
+	case (format == mask.JSON || format == mask.Lines) && !bracketed(start) && m.Columns(start):
+		format = mask.CSV // a column of quoted texts is JSON, too
+	}
+	s, err := m.Stream(format, mask.Options{DynamoDB: strings.HasPrefix(a.Service, "dynamodb")})
+	if err == nil && loose(format) && !m.Mild() {
+		s = &legible{Stream: s}
+	}
+	return s, err
+}
+
+// media is the media type; "" where there is none that can be read.
+func (a *Answer) media() string {
 	media, _, err := mime.ParseMediaType(a.Type)
 	if err != nil {
-		media = ""
+		return ""
 	}
-	format := formatOf(media, start)
-	switch {
-	case format != mask.Plain:
-	case m.Paths() && media != "text/html" && element(blank(start)):
-		format = mask.XML
-	case m.Columns(start):
-		format = mask.CSV
-	}
-	return m.Stream(format, mask.Options{DynamoDB: strings.HasPrefix(a.Service, "dynamodb")})
+	return media
 }
 
-// element reports whether a text begins with an element or a comment, as XML does
-// without a declaration. Paths are not looked for in HTML.
-func element(start []byte) bool {
-	if len(start) < 2 || start[0] != '<' || len(start) > 5 && bytes.EqualFold(start[:5], []byte("<html")) {
+// loose holds for forms that nearly anything can be read as. Who writes an object
+// chooses its media type, so what it begins like decides before these do.
+func loose(f mask.Format) bool { return f == mask.Plain || f == mask.CSV || f == mask.Form }
+
+// begins is the format that a body begins like; "" when that says nothing. Without
+// a media type what begins like JSON must be that. Paths are not looked for in HTML.
+func begins(m *mask.Mask, media string, start []byte) mask.Format {
+	body := blank(start)
+	switch {
+	case bracketed(start) && (media == "" || bytes.IndexByte(body, 0) >= 0 || mask.BeginsLines(body)):
+		return mask.Lines // which refuses what is not: UTF-16 has zeros
+	case bytes.HasPrefix(body, []byte("<?xml")), m.Paths() && element(body):
+		return mask.XML
+	case m.Columns(start):
+		return mask.CSV
+	}
+	return ""
+}
+
+// wide reports whether a body begins like something with paths in it when the
+// zeros are left out, as UTF-16 and UTF-32 have them.
+func wide(m *mask.Mask, media string, start []byte) bool {
+	if bytes.IndexByte(start, 0) < 0 {
 		return false
 	}
+	return begins(m, media, bytes.ReplaceAll(start, []byte{0}, nil)) != ""
+}
+
+// bracketed reports whether a body begins like an object or a list of JSON.
+func bracketed(start []byte) bool {
+	body := blank(start)
+	return len(body) > 0 && (body[0] == '{' || body[0] == '[')
+}
+
+// element reports whether a text begins as XML does without a declaration: with an
+// element, a comment or a document type.
+func element(start []byte) bool {
+	if len(start) < 2 || start[0] != '<' {
+		return false
+	}
+	for _, page := range [...]string{"<html", "<!doctype html"} {
+		if len(start) > len(page) && bytes.EqualFold(start[:len(page)], []byte(page)) {
+			return false
+		}
+	}
 	c := start[1] | 0x20
-	return 'a' <= c && c <= 'z' || c == '_' || bytes.HasPrefix(start, []byte("<!--"))
+	return 'a' <= c && c <= 'z' || c == '_' || start[1] == ':' || start[1] >= 0x80 || bytes.HasPrefix(start, []byte("<!--")) || len(start) > 9 && bytes.EqualFold(start[:9], []byte("<!doctype"))
 }
 
-// plainly reports whether the media type leaves open whether the body is CSV.
-func (a *Answer) plainly() bool {
-	media, _, err := mime.ParseMediaType(a.Type)
-	return err != nil || formatOf(media, nil) == mask.Plain
+// tabular reports whether the media type leaves open whether the body is CSV.
+func (a *Answer) tabular() bool {
+	f := formatOf(a.media())
+	return loose(f) || f == mask.JSON || f == mask.Lines
 }
 
-// untold reports whether there is a media type and it leaves open whether the
-// body is JSON or text. Without one it must be what it begins like.
-func (a *Answer) untold() bool {
-	media, _, err := mime.ParseMediaType(a.Type)
-	return err == nil && formatOf(media, nil) == mask.Plain
-}
+// untold reports whether the media type leaves open whether the body is JSON or
+// text.
+func (a *Answer) untold() bool { return loose(formatOf(a.media())) }
 
 // beginning holds the start of a body back until it tells its form, however
 // small the pieces are that it comes in.
@@ -134,6 +210,7 @@ type beginning struct {
 const (
 	leastStart = 8       // bytes behind white space that tell a form
 	leastJSON  = 1 << 10 // ... that tell JSON from text, where no line ends before
+	leastBlock = 512     // ... that tell a tape archive
 	mostHeader = 8 << 10 // ... that tell names of columns, where no line ends before
 	mostStart  = 8 << 10 // bytes of white space that may stand before
 )
@@ -168,8 +245,12 @@ func (b *beginning) Append(dst, piece []byte) ([]byte, error) {
 }
 
 // told reports whether what a body begins with tells its form: of what may be
-// JSON or a line of text, such as "[INFO] ...", the first line does.
+// JSON or a line of text, such as "[INFO] ...", the first line does, of what has
+// zeros in it, as tape archives do, the first block.
 func told(start []byte) bool {
+	if bytes.IndexByte(start, 0) >= 0 {
+		return len(start) >= leastBlock
+	}
 	return start[0] != '{' && start[0] != '[' || len(start) >= leastJSON || bytes.IndexByte(start, '\n') >= 0
 }
 
@@ -222,9 +303,9 @@ func blank(start []byte) []byte {
 	return bytes.TrimLeft(bytes.TrimPrefix(start, []byte("\xef\xbb\xbf")), " \t\r\n")
 }
 
-// formatOf trusts the body's start over a media type that says only "text" or
-// "bytes".
-func formatOf(media string, start []byte) mask.Format {
+// formatOf is the format of a media type. Plain is that of any which leaves it
+// open.
+func formatOf(media string) mask.Format {
 	switch {
 	case strings.Contains(media, "ndjson"), strings.Contains(media, "jsonl"):
 		return mask.Lines
@@ -240,13 +321,6 @@ func formatOf(media string, start []byte) mask.Format {
 		return mask.Form
 	case strings.Contains(media, "csv"), strings.HasSuffix(media, "-separated-values"):
 		return mask.CSV
-	}
-	start = blank(start)
-	switch {
-	case len(start) > 0 && (start[0] == '{' || start[0] == '[') && (media == "" || bytes.IndexByte(start, 0) >= 0 || mask.BeginsLines(start)):
-		return mask.Lines // which refuses what is not: UTF-16 has zeros
-	case bytes.HasPrefix(start, []byte("<?xml")):
-		return mask.XML
 	}
 	return mask.Plain
 }

@@ -171,6 +171,13 @@ func TestObjectsInForms(t *testing.T) {
 		"metadata in RFC 2047":  {200, "text/plain", "x", []string{"x-amz-meta-note: =?UTF-8?B?" + inBase64 + "?="}},
 		"metadata in URL's":     {200, "text/plain", "x", []string{"x-amz-meta-note: jane.doe%40example.com"}},
 		"a body without a type": {200, "", columns, nil},
+		"JSON as CSV":           {200, "text/csv", `{"user":"jane","pass":"` + password + `"}`, nil},
+		"JSON as a form":        {200, "application/x-www-form-urlencoded", `{"user":"jane","pass":"` + password + `"}`, nil},
+		"CSV as a form":         {200, "application/x-www-form-urlencoded", columns, nil},
+		"lines of JSON as CBOR": {200, "application/cbor", `{"pass":"` + password + "\"}\n{\"pass\":\"x\"}\n", nil},
+		"XML as a page":         {200, "text/html", "<people><pass>" + password + "</pass></people>", nil},
+		"XML as CSV":            {200, "text/csv", "<people><pass>" + password + "</pass></people>", nil},
+		"brotli as text":        {200, "text/plain", "\x1b\x8a\x00\x60\x14\x21\xc9\xac\xe5\xb6\x54\x6f\x97\xa1\x10\x69\xed\x37\x40\x70\xf2\xbf\xc9\x07\xd1\xa9\x93", nil},
 	}
 	u := objects(t, func(c *awsfake.Call, name string) {
 		a := forms[name]
@@ -194,7 +201,7 @@ func TestObjectsInForms(t *testing.T) {
 			for name, values := range answer.Header {
 				told += "\n" + name + ": " + strings.Join(values, ", ")
 			}
-			for _, c := range append(canaries, inBase64, "doe%40example", keyID[4:], "9b2cf535f2", "AAAAAA==") {
+			for _, c := range append(canaries, inBase64, "doe%40example", keyID[4:], "9b2cf535f2", "AAAAAA==", "\xac\xe5\xb6\x54\x6f") {
 				if strings.Contains(told, c) {
 					t.Errorf("it leaks %s: %d %s", c, answer.StatusCode, told)
 				}
