@@ -67,6 +67,22 @@ func TestEvasions(t *testing.T) {
 		}
 		return strings.Join(lines, `\r\n`)
 	}
+	const letter = "Content-Transfer-Encoding: Quoted-Printable\r\n\r\n"
+	soft := func(s string, n int) string {
+		var lines []string
+		for ; len(s) > n; s = s[n:] {
+			lines = append(lines, s[:n])
+		}
+		return strings.Join(append(lines, s), "=\r\n")
+	}
+	hexed := func(s string) string {
+		var b strings.Builder
+		for _, c := range []byte(s) {
+			fmt.Fprintf(&b, "=%02X", c)
+		}
+		return b.String()
+	}
+	inLines := soft(strings.ReplaceAll(b64("what comes before, and then the key "+keyID+" and what comes behind it"), "=", "=3D"), 20)
 	bytesIn, err := cbor.Marshal(map[string]any{"Data": []byte("key " + keyID), "Text": b64("key " + keyID)})
 	if err != nil {
 		t.Fatal(err)
@@ -130,6 +146,22 @@ func TestEvasions(t *testing.T) {
 		"base64 for URLs in a text":          {mask.JSON, `{"a":"at ` + base64.URLEncoding.EncodeToString([]byte("~~~???"+keyID)) + ` !"}`},
 		"base64 with other bytes in a text":  {mask.JSON, `{"a":"at ` + b64("\xff\xfe"+"jane.doe@example.com") + ` !"}`},
 		"base64 in lines of a text":          {mask.Plain, "-- \n" + strings.ReplaceAll(mime(strings.Repeat("what comes before, ", 3)+keyID), `\r\n`, "") + "\n"},
+		"quoted-printable, cut":              {mask.Plain, letter + "the key " + soft(keyID, 7) + " .\r\n"},
+		"quoted-printable, escaped":          {mask.Plain, letter + "the key " + hexed(keyID) + " .\r\n"},
+		"quoted-printable, both":             {mask.Plain, letter + "the key " + soft(hexed(keyID), 30) + " .\r\n"},
+		"quoted-printable, blanks at ends":   {mask.Plain, letter + "the key " + strings.ReplaceAll(soft(keyID, 7), "=\r", "= \t\r") + " .\r\n"},
+		"quoted-printable, line feeds":       {mask.Plain, strings.ReplaceAll(letter+"the key "+soft(keyID, 7)+" .\r\n", "\r", "")},
+		"quoted-printable without a head":    {mask.Plain, "a line that is about as long as lines of mail are =\nwith AKIA=\nIOSFODNN7EXAMPLE in it\n"},
+		"quoted-printable of base64":         {mask.Plain, letter + inLines + "\r\n"},
+		"quoted-printable, wide letters":     {mask.Plain, letter + hexed(wide(keyID)) + " .\r\n"},
+		"quoted-printable in JSON":           {mask.JSON, `{"content":"Content-Transfer-Encoding: quoted-printable\r\n\r\nthe key AKIA=\r\nIOSFODNN7EXAMPLE ."}`},
+		"quoted-printable in XML":            {mask.XML, "<r>" + letter + "the key " + soft(keyID, 7) + " .</r>"},
+		"quoted-printable in CSV":            {mask.CSV, "a\r\n\"" + letter + "the key " + soft(keyID, 7) + "\"\r\n"},
+		"quoted-printable, split":            {mask.EventStream, string(split("quoted-printable\r\n\r\nthe key is "+soft(keyID, 7)+", keep it", 5))},
+		"quoted-printable behind much":       {mask.Plain, letter + strings.Repeat("nothing to see here\r\n", 2000) + "the key " + soft(keyID, 7) + " .\r\n"},
+		"encoded words":                      {mask.Plain, "Subject: =?UTF-8?Q?AKIA=49OSFO?=\r\n =?UTF-8?q?DNN7EXAMPLE?=\r\n"},
+		"encoded words of base64":            {mask.Plain, "Subject: =?UTF-8?B?" + b64("key " + keyID)[:16] + "?=\r\n =?UTF-8?B?" + b64("key " + keyID)[16:] + "?=\r\n"},
+		"base64 with escapes of URLs":        {mask.JSON, `{"a":"x=` + strings.ReplaceAll(b64("~~??>>??"+keyID), "/", "%2F") + `&b"}`},
 		"wide letters in plain text":         {mask.Plain, "key " + wide(keyID) + " .\n"},
 		"a byte order mark":                  {mask.JSON, "\xef\xbb\xbf{\"SecretString\":\"" + value + `"}`},
 		"UTF-16":                             {mask.JSON, "{\x00\"\x00S\x00"},
@@ -145,7 +177,7 @@ func TestEvasions(t *testing.T) {
 				if err == nil && len(counts) == 0 {
 					t.Errorf("it passes: %q", out)
 				}
-				for _, secret := range []string{value, keyID, keyID[4:], wide(keyID), escaped(keyID), b64("key " + keyID), b64("\xff\xfejane.doe@example.com")[4:], references(keyID), references(keyID)[6:], utf16le(keyID)} {
+				for _, secret := range []string{value, keyID, keyID[4:], wide(keyID), escaped(keyID), b64("key " + keyID), b64("\xff\xfejane.doe@example.com")[4:], references(keyID), references(keyID)[6:], utf16le(keyID), keyID[:7], hexed(keyID)[:12], inLines[40:60], b64("key " + keyID)[16:]} {
 					if bytes.Contains(out, []byte(secret)) {
 						t.Errorf("it leaks: %q", out)
 					}

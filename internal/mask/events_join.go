@@ -85,7 +85,7 @@ func tail(s []byte) int {
 // spaces are words of their own.
 func wordStart(s []byte) int {
 	i := len(s)
-	for i > 0 && s[i-1] != ' ' && !strong[s[i-1]] {
+	for i > 0 && s[i-1] != ' ' && (!strong[s[i-1]] || soft(s[:i])) {
 		r, n := utf8.DecodeLastRune(s[:i])
 		if (r >= 0x2e80 || r >= 0x2000 && r < 0x2070) && !inWords(s[i-n:i]) {
 			break

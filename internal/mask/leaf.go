@@ -48,6 +48,7 @@ type leaves struct {
 	spans  []span
 	inner  []byte
 	part   bool // what a text says itself is looked at elsewhere
+	mail   bool // it is in quoted-printable, as was said before
 }
 
 // span is a part of a text that a detector has found.
@@ -210,11 +211,12 @@ func (l *leaves) find(s []byte) []span { return l.search(s, featuresOf(s)|no64) 
 func (l *leaves) search(s []byte, have feature) []span {
 	l.spans = l.spans[:0]
 	l.each(s, have, func(from, to int, d *detector) { l.spans = append(l.spans, span{from, to, d}) })
-	if have&written != 0 && len(l.m.detectors) > 0 {
-		l.viewed(s)
+	quoted := have&equals != 0 && len(l.m.detectors) > 0 && (l.mail || quotedPrintable(s))
+	if (have&written != 0 || quoted) && len(l.m.detectors) > 0 {
+		l.viewed(s, quoted)
 	}
 	if have&no64 != 0 && have&(upper|lower) == upper|lower {
-		l.words(s)
+		l.words(&view{text: s})
 	}
 	if len(l.spans) > 1 {
 		slices.SortStableFunc(l.spans, func(a, b span) int { return a.from - b.from })

@@ -57,6 +57,7 @@ func (t *textStream) release(dst []byte, until int, end bool) ([]byte, error) {
 	if t.blots { // all of it may be base64, which another looks into
 		have &^= no64
 	}
+	t.mail = t.mail || have&dash != 0 && declared(t.buf)
 	spans := t.search(t.buf, have)
 	kept := spans[:0]
 	for _, s := range spans {

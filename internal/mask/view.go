@@ -13,8 +13,8 @@ import (
 // A text may write a character in other ways than by itself: as a reference of
 // HTML (&#64;, &commat;), as an escape of JSON (\u0040) or of URLs (%40), in
 // UTF-16 or UTF-32, with zeros around, in another of Unicode's forms, or with
-// characters between that nobody sees. A view is the text as such a reader sees
-// it.
+// characters between that nobody sees; mail in quoted-printable (=40) with line
+// ends between. A view is the text as such a reader sees it.
 
 // maxViews is how often a text is read anew: "&amp;#64;" takes two.
 const maxViews = maxNested
@@ -25,31 +25,36 @@ type view struct {
 	from []int // by byte of text, and one more for its end
 }
 
+// at is where the byte i of the text comes from.
+func (v *view) at(i int) int {
+	if v.from == nil {
+		return i
+	}
+	return v.from[i]
+}
+
 // viewed finds in a text as readers see it what its own bytes don't show. The
-// spans are those of the bytes.
-func (l *leaves) viewed(s []byte) {
-	v, changed := seen(view{text: s})
+// spans are those of the bytes. quoted says that it is in quoted-printable.
+func (l *leaves) viewed(s []byte, quoted bool) {
+	v, changed := seen(view{text: s}, quoted)
 	for n := 0; changed && n < maxViews; n++ {
 		have := featuresOf(v.text)
 		l.each(v.text, have, func(from, to int, d *detector) {
 			l.spans = append(l.spans, span{v.from[from], v.from[to], d})
 		})
-		if have&written == 0 {
+		if have&(upper|lower) == upper|lower {
+			l.words(&v)
+		}
+		if have&written == 0 && (!quoted || have&equals == 0) {
 			return
 		}
-		v, changed = seen(v)
+		v, changed = seen(v, quoted)
 	}
 }
 
 // seen reads a view once more, and reports whether anything in it was written
 // in another way than by itself.
-func seen(v view) (view, bool) {
-	at := func(i int) int {
-		if v.from == nil {
-			return i
-		}
-		return v.from[i]
-	}
+func seen(v view, quoted bool) (view, bool) {
 	out := view{text: make([]byte, 0, len(v.text)), from: make([]int, 0, len(v.text)+1)}
 	changed := false
 	for i := 0; i < len(v.text); {
@@ -63,6 +68,10 @@ func seen(v view) (view, bool) {
 			out.text, n = escape8(out.text, v.text[i:])
 		case c == '%':
 			out.text, n = percent8(out.text, v.text[i:])
+		case quoted && c == '=':
+			out.text, n = quoted8(out.text, v.text[i:])
+		case quoted && c == '?':
+			out.text, n = encoded8(out.text, v.text[i:])
 		case c >= utf8.RuneSelf:
 			out.text, n = compatible8(out.text, v.text[i:])
 		default:
@@ -70,11 +79,11 @@ func seen(v view) (view, bool) {
 		}
 		changed = changed || !bytes.Equal(out.text[before:], v.text[i:i+n])
 		for range len(out.text) - before {
-			out.from = append(out.from, at(i))
+			out.from = append(out.from, v.at(i))
 		}
 		i += n
 	}
-	out.from = append(out.from, at(len(v.text)))
+	out.from = append(out.from, v.at(len(v.text)))
 	return out, changed
 }
 

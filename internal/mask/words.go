@@ -13,10 +13,11 @@ const leastWord = 16
 // next, as in mail: RFC 2045 has 76 characters, RFC 7468 64.
 const leastLine = 40
 
-// words finds in a text what stands in base64 in it, in words or lines. The
-// spans are those of the characters of base64. Where a word begins is not known,
-// as in a path, so it is read from each of its first four characters.
-func (l *leaves) words(s []byte) {
+// words finds in a text, as readers see it, what stands in base64 in it, in words
+// or lines. The spans are those of the characters of base64. Where a word begins is
+// not known, as in a path, so it is read from each of its first four characters.
+func (l *leaves) words(v *view) {
+	s := v.text
 	var coded []byte
 	var from []int
 	for i := 0; i < len(s); {
@@ -39,7 +40,7 @@ func (l *leaves) words(s []byte) {
 			n = run(s[i:], &base64Char)
 		}
 		for first := range 4 {
-			l.word(coded[first:], from[first:])
+			l.word(v, coded[first:], from[first:])
 		}
 	}
 }
@@ -69,7 +70,7 @@ func standard64(c byte) byte {
 // word finds something in a word of base64, of which each character stands at
 // from in the text. What is found must be text: among other bytes anything may
 // be found by chance.
-func (l *leaves) word(coded []byte, from []int) {
+func (l *leaves) word(v *view, coded []byte, from []int) {
 	if len(coded)%4 == 1 {
 		coded = coded[:len(coded)-1]
 	}
@@ -82,7 +83,7 @@ func (l *leaves) word(coded []byte, from []int) {
 			at++
 		}
 		if at < to && printable(plain[at:to]) {
-			l.spans = append(l.spans, span{from[at*4/3], from[min((to*4+2)/3, len(coded))-1] + 1, d})
+			l.spans = append(l.spans, span{v.at(from[at*4/3]), v.at(from[min((to*4+2)/3, len(coded))-1] + 1), d})
 		}
 	})
 }
