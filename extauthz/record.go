@@ -2,6 +2,7 @@ package extauthz
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"strings"
@@ -14,6 +15,7 @@ import (
 	"github.com/credence-gateway/credence/internal/mint"
 	"github.com/credence-gateway/credence/internal/recorder"
 	"github.com/credence-gateway/credence/internal/refuse"
+	"github.com/credence-gateway/credence/internal/session"
 	"github.com/credence-gateway/credence/internal/sigv4"
 	"github.com/credence-gateway/credence/policies"
 )
@@ -101,7 +103,7 @@ func (c *call) grant(event string, class grant.Class) grant.Grant {
 		record = "full"
 	}
 	return grant.Grant{
-		CallID: c.id, EventID: event, Session: c.session.ID, Class: class,
+		CallID: c.id, EventID: event, Session: c.session.ID, Principal: principal(c.session), Class: class,
 		Route: envoymsg.RouteName(c.aws.Service, string(class)), Fingerprint: grant.Fingerprint(c.r), Credential: c.minted.Key,
 		Service: c.aws.Service, Operation: c.aws.Operation, Protocol: string(c.aws.Protocol),
 		SignService: c.scope.Service, SignRegion: c.scope.Region, Authority: c.upstream.Authority,
@@ -110,6 +112,13 @@ func (c *call) grant(event string, class grant.Class) grant.Grant {
 		Keep: c.keeps(), Retain: c.decision.Retain, Account: c.role.Account, Masks: c.masks,
 		Watch: c.watch, Ask: c.asking, Cleared: c.cleared.Holds, Ticket: c.draft,
 	}
+}
+
+// principal is what the exchange counts a principal's calls by.
+func principal(s session.Session) (half [16]byte) {
+	sum := sha256.Sum256([]byte(s.Principal.ID()))
+	copy(half[:], sum[:])
+	return half
 }
 
 // ticketIDs names the tickets that the call is made by.

@@ -44,7 +44,7 @@
 // leave flow.due negative, unless it knows the outcome before the headers go.
 //
 // Memory per stream is one message of Envoy's in each direction, one signed
-// chunk, and what a stage collects: of an answer that is masked what its head
+// chunk (of all streams no more than Config.Memory), and what a stage collects: of an answer that is masked what its head
 // waits for (256 KiB) and what internal/mask holds, of a request's body that is
 // edited all of it (at most 16 MiB).
 package extproc
@@ -95,6 +95,14 @@ type Config struct {
 	// in between.
 	// Default: every session may.
 	Live func(session string) error
+	// Calls is how many exchanges may be open, of which one principal may have
+	// no more than it leaves free. It must not be above what Envoy lets through.
+	// Default 4,096.
+	Calls int64
+	// Memory is how much of signed chunks that are not whole yet, and so not
+	// verified, all exchanges may hold, in bytes; one principal no more of it
+	// than it leaves free. Default 256 MiB.
+	Memory int64
 	// Fault is told of what an operator must look at: failures of the gateway.
 	// Default: nobody.
 	Fault func(error)
@@ -120,6 +128,12 @@ func (c *Config) fill() error {
 	}
 	if c.Fault == nil {
 		c.Fault = func(error) {}
+	}
+	if c.Calls == 0 {
+		c.Calls = 4096
+	}
+	if c.Memory == 0 {
+		c.Memory = 256 << 20
 	}
 	if c.AppendTimeout == 0 {
 		c.AppendTimeout = 3 * time.Second

@@ -57,6 +57,8 @@ type exchange struct {
 	config   *Config
 	open     *registry
 	siblings siblings // owned by open
+	place    taking   // of Config.Calls: this one
+	memory   taking   // of Config.Memory: chunks that are not whole
 	to       sender
 
 	// mu is held for the whole of an event, the wait for the log included:
@@ -118,8 +120,22 @@ func (x *exchange) redeem(o envoymsg.Opening, r *wire.Request) error {
 	}
 	x.redeemed, x.id = true, x.grant.CallID
 	x.shape = awsapi.Shape{Protocol: awsapi.Protocol(x.grant.Protocol), Service: x.grant.Service, NoBody: r.Method == http.MethodHead}
+	x.place.principal, x.memory.principal = x.grant.Principal, x.grant.Principal
 	x.open.add(x.grant.Session, x)
-	return x.config.Live(x.grant.Session)
+	if err := x.config.Live(x.grant.Session); err != nil {
+		return err
+	}
+	if !x.place.hold(1) {
+		return refuse.ErrTooManyCalls
+	}
+	return nil
+}
+
+// leave gives back what the exchange has of what all have in common.
+func (x *exchange) leave() {
+	x.open.remove(x.grant.Session, x)
+	x.place.hold(0)
+	x.memory.hold(0)
 }
 
 // admit compares what arrives with what was admitted, and signs it. A body that
@@ -406,7 +422,7 @@ func (x *exchange) close() {
 	if !x.redeemed {
 		return
 	}
-	x.open.remove(x.grant.Session, x)
+	x.leave()
 	x.state = over
 	_ = x.end(aborted, nil) // the stream is gone, nobody can be told
 }

@@ -18,6 +18,8 @@ type Server struct {
 	extprocv3.UnsafeExternalProcessorServer
 	config Config
 	open   registry
+	places *shares // of Config.Calls
+	memory *shares // of Config.Memory
 }
 
 // New returns a Server, or ErrConfig.
@@ -25,7 +27,9 @@ func New(c Config) (*Server, error) {
 	if err := c.fill(); err != nil {
 		return nil, err
 	}
-	return &Server{config: c, open: registry{sessions: map[string]*exchange{}}}, nil
+	return &Server{
+		config: c, open: registry{sessions: map[string]*exchange{}}, places: newShares(c.Calls), memory: newShares(c.Memory),
+	}, nil
 }
 
 // Register adds the service to a gRPC server.
@@ -36,7 +40,7 @@ func (s *Server) Register(r grpc.ServiceRegistrar) { extprocv3.RegisterExternalP
 // without the service's shape.
 func (s *Server) Process(stream extprocv3.ExternalProcessor_ProcessServer) error {
 	w := &way{stream: stream}
-	x := &exchange{config: &s.config, open: &s.open, to: w}
+	x := &exchange{config: &s.config, open: &s.open, to: w, place: taking{from: s.places}, memory: taking{from: s.memory}}
 	defer s.end(x)
 	for {
 		m, err := w.receive()
@@ -94,7 +98,7 @@ func (x *exchange) giveUp() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.state = over
-	x.open.remove(x.grant.Session, x)
+	x.leave()
 }
 
 // dispatch translates a message and hands it to the exchange. Its errors are

@@ -7,6 +7,7 @@ import (
 
 	"github.com/credence-gateway/credence/internal/envoymsg"
 	"github.com/credence-gateway/credence/internal/grant"
+	"github.com/credence-gateway/credence/internal/refuse"
 	"github.com/credence-gateway/credence/internal/sigv4"
 	"github.com/credence-gateway/credence/internal/wire"
 )
@@ -42,7 +43,7 @@ func (x *exchange) requestFlow(r *wire.Request, signed *sigv4.Signed, length int
 		return flow{}, err
 	}
 	if g.Chunks != (grant.Chunks{}) {
-		c := &chunks{watching: watching}
+		c := &chunks{watching: watching, memory: &x.memory}
 		if c.ChunkResigner, err = x.config.resigner(g, signed, c.look()); err != nil {
 			return flow{}, err
 		}
@@ -126,7 +127,8 @@ func (x *exchange) responseFlow(r *wire.Response, length int64, m *envoymsg.Muta
 type chunks struct {
 	*sigv4.ChunkResigner
 	watching []stage
-	err      error // of a stage that watches
+	err      error   // of a stage that watches
+	memory   *taking // what of the body came and did not go on
 }
 
 // look shows the stages the data as it comes; nil when nobody watches.
@@ -143,7 +145,8 @@ func (c *chunks) look() func([]byte) {
 	}
 }
 
-// Write is ChunkResigner.Write, and gives nothing out once a watcher has refused.
+// Write is ChunkResigner.Write, and gives nothing out once a watcher has refused,
+// or when more is held than may be: refuse.ErrHeldChunks.
 func (c *chunks) Write(piece []byte) ([][]byte, error) {
 	out, err := c.ChunkResigner.Write(piece)
 	if err == nil {
@@ -151,6 +154,13 @@ func (c *chunks) Write(piece []byte) ([][]byte, error) {
 	}
 	if err != nil {
 		return nil, err
+	}
+	held := c.memory.n + int64(len(piece))
+	for _, p := range out {
+		held -= int64(len(p))
+	}
+	if !c.memory.hold(held) {
+		return nil, refuse.ErrHeldChunks
 	}
 	return out, nil
 }

@@ -33,7 +33,7 @@ import (
 //	R<status>[/N][.], r[:DATA][.], rt  the same of the response
 //	F<status>[/N][.]  response headers of an answer of Envoy's own
 //	K  Kill(session-1)               L  the log fails from here on
-//	V  the session is revoked
+//	V  the session is revoked        O  others' exchanges, from begin to end
 //
 // In the transcript Q/N, R/N tell what content-length was set, "!" an
 // ImmediateResponse, "log:" an event.
@@ -51,6 +51,8 @@ type stream struct {
 	transcript []string
 	broken     bool
 	revoked    bool
+	others     func()
+	beside     *stream // whose grants are redeemed and whose leaves written, on the server of this one
 	server     *extproc.Server
 	onSend     func(*extprocv3.ProcessingResponse)
 	logged     []audit.Event
@@ -98,7 +100,10 @@ func (s *stream) start(t testing.TB) {
 	}
 }
 
-func (s *stream) open(string, [32]byte, string) (grant.Grant, error) {
+func (s *stream) open(sealed string, fingerprint [32]byte, route string) (grant.Grant, error) {
+	if s.beside != nil {
+		return s.beside.open(sealed, fingerprint, route)
+	}
 	g := grant.Grant{
 		CallID: "call-1", Session: "session-1", Class: s.class, Credential: "key-1", Service: "s3", Protocol: "rest-xml",
 		SignService: "s3", SignRegion: "us-east-1", Authority: upstreamAuthority, PayloadHash: s.hash, BodyLength: s.length,
@@ -109,7 +114,10 @@ func (s *stream) open(string, [32]byte, string) (grant.Grant, error) {
 	return g, s.redeem
 }
 
-func (s *stream) append(_ context.Context, e *audit.Event) (audit.Index, error) {
+func (s *stream) append(ctx context.Context, e *audit.Event) (audit.Index, error) {
+	if s.beside != nil {
+		return s.beside.append(ctx, e)
+	}
 	if s.broken {
 		s.note("log failed")
 		return 0, errors.New("no space left on device")
@@ -143,6 +151,8 @@ func (s *stream) Recv() (*extprocv3.ProcessingRequest, error) {
 			s.broken = true
 		case "V":
 			s.revoked = true
+		case "O":
+			s.others()
 		default:
 			return s.message(next), nil
 		}

@@ -6,7 +6,7 @@ import (
 )
 
 // version is the first byte of an encoded grant.
-const version = 6
+const version = 7
 
 // append encodes g: version, then each field in the order of the type. Text is
 // its length as a uvarint and its bytes; numbers are varints.
@@ -16,6 +16,7 @@ func (g *Grant) append(b []byte) []byte {
 		b = binary.AppendUvarint(b, uint64(len(*s)))
 		b = append(b, *s...)
 	}
+	b = append(b, g.Principal[:]...)
 	b = append(b, g.Fingerprint[:]...)
 	b = binary.AppendVarint(b, g.Expires.UnixMilli())
 	b = binary.AppendVarint(b, g.BodyLength)
@@ -48,6 +49,7 @@ func decode(in string) (Grant, error) {
 	for _, s := range g.texts() {
 		*s = d.text()
 	}
+	copy(g.Principal[:], d.take(len(g.Principal)))
 	copy(g.Fingerprint[:], d.take(len(g.Fingerprint)))
 	g.Expires = time.UnixMilli(d.varint()).UTC()
 	g.BodyLength = d.varint()

@@ -26,7 +26,7 @@ func request() *wire.Request {
 // sample is a grant of usual size, with every field set.
 func sample() grant.Grant {
 	return grant.Grant{
-		CallID: "01K0000000000000000000000A", EventID: "01K0000000000000000000000B", Session: "abcdefghijklmnopqrstuvwxyz",
+		CallID: "01K0000000000000000000000A", EventID: "01K0000000000000000000000B", Session: "abcdefghijklmnopqrstuvwxyz", Principal: [16]byte{1},
 		Class: grant.None, Route: route, Fingerprint: grant.Fingerprint(request()), Credential: "a-key-of-mint-32-characters-long",
 		Service: "s3", Operation: "GetObject", Protocol: "rest-xml", SignService: "s3", SignRegion: "us-east-1",
 		Authority: "s3.us-east-1.amazonaws.com", PayloadHash: strings.Repeat("0", 64), BodySeen: true, BodyLength: -1, Record: "meta",

@@ -18,6 +18,7 @@ type Grant struct {
 	CallID      string
 	EventID     string // id of the call.begin leaf
 	Session     string
+	Principal   [16]byte // whose call it is: the first half of the SHA-256 of its id
 	Class       Class
 	Route       string    // xds.route_name on which the exchange must find itself
 	Fingerprint [32]byte  // Fingerprint of the request

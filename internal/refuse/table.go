@@ -34,8 +34,12 @@ var (
 	ErrVends = errors.New("this operation hands out AWS credentials, which never pass this gateway: call AWS through the gateway instead")
 	// ErrRepeated: the signature of a mutating call was used before.
 	ErrRepeated = errors.New("this signature was used before: sign the request again")
-	// ErrTooManyCalls: the session has as many calls in flight as it may.
+	// ErrTooManyCalls: the session, or its principal, has as many calls in
+	// flight as it may.
 	ErrTooManyCalls = errors.New("the session has too many calls in flight: send fewer at a time")
+	// ErrHeldChunks: the principal's uploads hold as much of chunks that are not
+	// whole as they may.
+	ErrHeldChunks = errors.New("the session's uploads have too much in signed chunks under way: send fewer at a time, or in smaller chunks")
 	// ErrMaskedPart: a part of an object whose whole must be masked.
 	ErrMaskedPart = errors.New("parts of this object may not be read, since what is masked in it could lie across their edges: read it whole, without Range and partNumber")
 	// ErrGuarded: a detector found in the request what must not be sent.
@@ -158,6 +162,7 @@ var table = []row{
 	{ErrVends, Answer{"credential-vending", 403, accessDenied, "", 0, nil}},
 	{ErrRepeated, Answer{"signature-repeated", 503, serviceUnavailable, "", 1100 * time.Millisecond, nil}},
 	{ErrTooManyCalls, Answer{"session-calls", 503, throttling, "", time.Second, nil}},
+	{ErrHeldChunks, Answer{"session-chunks", 503, throttling, "", time.Second, nil}},
 
 	// awsapi: where calls may go.
 	{awsapi.ErrConnection, Answer{"connection-unknown", 403, accessDenied, "The session's role leads to an AWS account that is not configured any more: log in again under another role.", 0, nil}},
