@@ -64,16 +64,20 @@ type door struct {
 }
 
 func (d *door) Check(_ context.Context, check *authv3.CheckRequest) (*authv3.CheckResponse, error) {
-	r, body, err := envoymsg.Request(check)
+	r, _, err := envoymsg.Request(check)
 	if err != nil {
 		return envoymsg.Deny(wire.Response{Status: 400, Body: []byte(err.Error())}), nil
+	}
+	length, err := envoymsg.ContentLength(r.Headers)
+	if err != nil {
+		return nil, err
 	}
 	class, _, _ := strings.Cut(strings.TrimPrefix(r.Path(), "/"), "/")
 	g := grant.Grant{
 		CallID: "call-1", EventID: "event-1", Session: "session-1", Class: grant.Class(class), Route: envoymsg.RouteName("s3", class),
 		Fingerprint: grant.Fingerprint(r), Credential: "key-1", Service: "s3", Operation: "PutObject", Protocol: "rest-xml",
 		SignService: "s3", SignRegion: "us-east-1", Authority: upstreamAuthority,
-		PayloadHash: sigv4.UnsignedPayload, BodyLength: body.Length, Record: "meta",
+		PayloadHash: sigv4.UnsignedPayload, BodyLength: length, Record: "meta",
 	}
 	if h := r.Headers.Value("x-amz-content-sha256"); h != "" {
 		g.PayloadHash = h

@@ -18,9 +18,8 @@ const (
 
 // Body is the request body as far as ext_authz saw it.
 type Body struct {
-	Bytes  []byte
-	Seen   bool  // Bytes is the whole body; an empty body can be seen too
-	Length int64 // declared content-length in bytes; -1 when not declared
+	Bytes []byte
+	Seen  bool // Bytes is the whole body; an empty body can be seen too
 }
 
 // Request translates an ext_authz check. The path and the header values are
@@ -60,7 +59,7 @@ func (h *head) body(received *authv3.AttributeContext_HttpRequest, buffered bool
 	if err != nil {
 		return Body{}, err
 	}
-	b := Body{Bytes: received.GetRawBody(), Length: length}
+	b := Body{Bytes: received.GetRawBody()}
 	switch {
 	case h.partials > 1 || received.GetBody() != "":
 		return Body{}, ErrMalformed
