@@ -1,12 +1,9 @@
 package attacks_test
 
 import (
-	"encoding/json"
 	"fmt"
 	"net"
 	"net/http"
-	"os/exec"
-	"os/user"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,28 +19,13 @@ import (
 // and the same call needs a ticket again after it.
 func TestA40_Approved(t *testing.T) {
 	t.Parallel() // it waits for people
-	me, err := user.Current()
-	check(t, err)
-	group, err := user.LookupGroupId(me.Gid)
-	check(t, err)
 	u := gateway.New(t, gateway.Config{Answer: amazon, Policy: gateway.MayLogin + fmt.Sprintf(`
 		@approval("group:local|%s:1") permit (principal, action == AWS::Action::"s3:PutObject", resource);
-		@id("elsewhere") @approval("group:local|nobody-is-in-this:1") permit (principal, action == AWS::Action::"s3:DeleteObject", resource);`, group.Name)})
+		@id("elsewhere") @approval("group:local|nobody-is-in-this:1") permit (principal, action == AWS::Action::"s3:DeleteObject", resource);`, ownGroup(t))})
 	up := []string{"up", "--envoy", envoytest.Path(t), "--concurrency", "1"}
 	first := u.Spawn(up...)
 	u.Login()
 	keys := u.Keys
-	verb := func(args ...string) string {
-		out, _ := exec.Command(gateway.Binary, append([]string{"--config", u.Config(), "approvals"}, args...)...).CombinedOutput()
-		return string(out)
-	}
-	pending := func() string {
-		var list []struct{ ID string }
-		if err := json.Unmarshal([]byte(verb("list", "-o", "json")), &list); err != nil || len(list) != 1 {
-			return ""
-		}
-		return list[0].ID
-	}
 	call := func(method, target, body string) func() (int, string) {
 		r := withSignature(s3(method, target, body)(keys))
 		done := make(chan struct{})
@@ -59,9 +41,11 @@ func TestA40_Approved(t *testing.T) {
 	ask := func() string {
 		var id string
 		eventually(t, func() error {
-			if id = pending(); id == "" {
-				return fmt.Errorf("no ticket: %s", verb("list"))
+			list := tickets(u)
+			if len(list) != 1 {
+				return fmt.Errorf("tickets: %s", approvals(u, "list"))
 			}
+			id = list[0].ID
 			return nil
 		})
 		return id
@@ -70,7 +54,7 @@ func TestA40_Approved(t *testing.T) {
 	// approved while it is held
 	held := call(http.MethodPut, "/reports/a", "one")
 	id := ask()
-	if said := verb("approve", id, "--reason", "change 1"); !strings.HasPrefix(said, "approved") {
+	if said := approvals(u, "approve", id, "--reason", "change 1"); !strings.HasPrefix(said, "approved") {
 		t.Fatal(said)
 	}
 	if status, text := held(); status != 200 {
@@ -83,7 +67,7 @@ func TestA40_Approved(t *testing.T) {
 	// the same again, and what nobody here may approve: new tickets, refused
 	same, other := call(http.MethodPut, "/reports/a", "one"), call(http.MethodDelete, "/reports/a", "")
 	time.Sleep(time.Second)
-	if said := verb("approve", id); !strings.Contains(said, "no longer pending") {
+	if said := approvals(u, "approve", id); !strings.Contains(said, "no longer pending") {
 		t.Error(said)
 	}
 	for _, wait := range []func() (int, string){same, other} {
@@ -92,26 +76,24 @@ func TestA40_Approved(t *testing.T) {
 		}
 	}
 	late, foreign := "", ""
-	var list []struct{ ID, Operation string }
-	check(t, json.Unmarshal([]byte(verb("list", "-o", "json")), &list))
-	for _, x := range list {
+	for _, x := range tickets(u) {
 		if x.Operation == "s3:PutObject" {
 			late = x.ID
 		} else {
 			foreign = x.ID
 		}
 	}
-	if said := verb("approve", foreign); !strings.Contains(said, "none of your groups") {
+	if said := approvals(u, "approve", foreign); !strings.Contains(said, "none of your groups") {
 		t.Error(said)
 	}
-	if said := verb("approve", late); !strings.HasPrefix(said, "approved") {
+	if said := approvals(u, "approve", late); !strings.HasPrefix(said, "approved") {
 		t.Error(said)
 	}
 	check(t, first.Process.Signal(syscall.SIGTERM))
 	_ = first.Wait()
 	u.Spawn(up...)
 	eventually(t, func() error {
-		if said := verb("show", late); !strings.Contains(said, `"approved"`) {
+		if said := approvals(u, "show", late); !strings.Contains(said, `"approved"`) {
 			return fmt.Errorf("%s", said)
 		}
 		return nil

@@ -1,13 +1,10 @@
 package attacks_test
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
 	"os"
-	"os/exec"
-	"os/user"
 	"strings"
 	"testing"
 	"time"
@@ -23,10 +20,7 @@ import (
 // passes when it is made again; one whose body nobody could know is refused.
 func TestA41_FindingsApproved(t *testing.T) {
 	t.Parallel() // it waits for people
-	me, err := user.Current()
-	check(t, err)
-	group, err := user.LookupGroupId(me.Gid)
-	check(t, err)
+	group := ownGroup(t)
 	u := gateway.New(t, gateway.Config{Answer: amazon, Policy: gateway.MayLogin + `
 		@mask("crm") permit (principal, action in [AWS::Action::"s3:PutObject", AWS::Action::"dynamodb:PutItem"], resource);`})
 	f, err := os.OpenFile(u.Config(), os.O_APPEND|os.O_WRONLY, 0o600)
@@ -39,18 +33,10 @@ masking:
         - {pattern: "EMP-[0-9]{6}", name: employee, requests: true, approval: "group:local|%s:1"}
         - {pattern: "CUS-[0-9]{6}", name: customer, requests: true, approval: "group:local|%s:1"}
         - {pattern: "TOP-[0-9]{6}", name: secret, requests: true}
-`, group.Name, group.Name)
+`, group, group)
 	check(t, errors.Join(err, f.Close()))
 	u.Spawn("up", "--envoy", envoytest.Path(t), "--concurrency", "1")
 	u.Login()
-	verb := func(args ...string) string {
-		out, _ := exec.Command(gateway.Binary, append([]string{"--config", u.Config(), "approvals"}, args...)...).CombinedOutput()
-		return string(out)
-	}
-	pending := func() (list []struct{ ID, Holds string }) {
-		_ = json.Unmarshal([]byte(verb("list", "-o", "json")), &list) // empty until the gateway answers
-		return list
-	}
 	send := func(q *request) told { return withSignature(q).send(t, u.Address) }
 	upload := func(body string) told { return send(s3(http.MethodPut, "/reports/a", body)(u.Keys)) }
 	row := func(text string) *request {
@@ -66,16 +52,16 @@ masking:
 		held := make(chan told, 1)
 		go func() { held <- send(row("EMP-123456 " + decide)) }()
 		eventually(t, func() error {
-			if list := pending(); len(list) != 1 || list[0].Holds != "employee=1" {
+			if list := tickets(u); len(list) != 1 || list[0].Holds != "employee=1" {
 				return fmt.Errorf("tickets: %+v", list)
 			}
 			return nil
 		})
-		id := pending()[0].ID
-		if text := verb("list"); !strings.Contains(text, "holding employee=1") {
+		id := tickets(u)[0].ID
+		if text := approvals(u, "list"); !strings.Contains(text, "holding employee=1") {
 			t.Error(text)
 		}
-		verb(decide, id)
+		approvals(u, decide, id)
 		if got := <-held; (got.status == 200) != (decide == "approve") || decide == "deny" && !strings.Contains(got.body, "is denied") {
 			t.Errorf("%s: %d %s", decide, got.status, got.body)
 		}
@@ -90,11 +76,11 @@ masking:
 	// an upload: cut, and again until it is approved; then once
 	for range 2 {
 		got := upload("a list: EMP-123456")
-		if list := pending(); got.status != 403 || len(list) != 1 || !strings.Contains(got.body, list[0].ID) || !strings.Contains(got.body, "then repeat the same call") {
+		if list := tickets(u); got.status != 403 || len(list) != 1 || !strings.Contains(got.body, list[0].ID) || !strings.Contains(got.body, "then repeat the same call") {
 			t.Fatalf("%d %s, tickets %+v", got.status, got.body, list)
 		}
 	}
-	verb("approve", pending()[0].ID)
+	approvals(u, "approve", tickets(u)[0].ID)
 	if got := upload("another: EMP-123456"); got.status != 403 || !strings.Contains(got.body, "Approval is needed") {
 		t.Errorf("another body by the approval of the first: %d %s", got.status, got.body)
 	}
@@ -113,14 +99,14 @@ masking:
 	if got := signed.send(t, u.Address); got.status != 403 || !strings.Contains(got.body, "(employee)") {
 		t.Fatalf("%d %s", got.status, got.body)
 	}
-	for _, x := range pending() {
-		verb("approve", x.ID)
+	for _, x := range tickets(u) {
+		approvals(u, "approve", x.ID)
 	}
 	if got := send(s3(http.MethodPut, "/reports/b", both)(u.Keys)); got.status != 403 || !strings.Contains(got.body, "(customer employee)") {
 		t.Errorf("more than people were told of: %d %s", got.status, got.body)
 	}
-	for _, x := range pending() {
-		verb("deny", x.ID)
+	for _, x := range tickets(u) {
+		approvals(u, "deny", x.ID)
 	}
 
 	// what is not asked about
@@ -148,8 +134,8 @@ masking:
 	if took := time.Since(began); got.status != 403 || took < 15*time.Second || !strings.Contains(got.body, "then repeat the same call") {
 		t.Errorf("after %s: %d %s", took, got.status, got.body)
 	}
-	for _, x := range pending() {
-		verb("approve", x.ID)
+	for _, x := range tickets(u) {
+		approvals(u, "approve", x.ID)
 	}
 	if got := send(row("EMP-654321")); got.status != 200 {
 		t.Errorf("approved late: %d %s", got.status, got.body)
