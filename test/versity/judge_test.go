@@ -119,7 +119,7 @@ func apply(sources string) error {
 // mints, and returns its address and the folder.
 func serve(t *testing.T, binary, token string) (address, dir string) {
 	t.Helper()
-	address, dir = free(t), t.TempDir()
+	address, dir = gateway.Free(t), t.TempDir()
 	cmd := exec.Command(binary, "--port", address, "--access", gateway.MintedKey.AccessKeyID, "--secret", gateway.MintedKey.Secret.Reveal(), "--iam-dir", t.TempDir(), "posix", dir)
 	cmd.Env = append(os.Environ(), serverToken+"="+token)
 	said := &bytes.Buffer{}
@@ -192,14 +192,6 @@ permit (principal, action in AWS::Action::"s3:*", resource);
 @presigned("168h")
 permit (principal, action == AWS::Action::"s3:BypassGovernanceRetention", resource);
 `
-
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
-	return l.Addr().String()
-}
 
 func check(t testing.TB, err error) {
 	t.Helper()
