@@ -10,6 +10,7 @@ import (
 	celv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/access_loggers/filters/cel/v3"
 	hcmv3 "github.com/envoyproxy/go-control-plane/envoy/extensions/filters/network/http_connection_manager/v3"
 
+	"github.com/credence-gateway/credence/internal/awsapi"
 	"github.com/credence-gateway/credence/internal/envoymsg"
 )
 
@@ -38,15 +39,16 @@ type shape struct {
 }
 
 func shapes() []shape {
+	bare, wrapped := awsapi.RESTXMLScopes()
 	return []shape{
 		{headerIs("smithy-protocol", "rpc-v2-cbor"), "application/cbor", cbor, func(failure) map[string]string {
 			return map[string]string{"smithy-protocol": "rpc-v2-cbor"}
 		}},
-		{scope("s3", "s3express", "s3-object-lambda", "s3-outposts"), "application/xml", xml(
+		{scope(bare), "application/xml", xml(
 			"<Error><Code>%s</Code><Message>%s</Message><RequestId>%%UNIQUE_ID%%</RequestId></Error>"), nil},
-		{scope("ec2"), "text/xml", xml(
+		{scope([]string{"ec2"}), "text/xml", xml(
 			"<Response><Errors><Error><Code>%s</Code><Message>%s</Message></Error></Errors><RequestID>%%UNIQUE_ID%%</RequestID></Response>"), nil},
-		{scope("cloudfront", "route53"), "text/xml", query, nil},
+		{scope(wrapped), "text/xml", query, nil},
 		{headerBegins("content-type", "application/x-www-form-urlencoded"), "text/xml", query, nil},
 		{nil, "application/json", json, func(f failure) map[string]string {
 			return map[string]string{"x-amzn-errortype": f.code + "Exception"}
@@ -117,7 +119,7 @@ func celFilter(expression string) *accesslogv3.AccessLogFilter {
 }
 
 // scope matches a request that is signed for one of the services by header.
-func scope(services ...string) *routev3.HeaderMatcher {
+func scope(services []string) *routev3.HeaderMatcher {
 	return headerRegex("authorization", ".*/"+alternatives(services)+"/aws4_request.*")
 }
 

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"encoding/xml"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -65,10 +66,21 @@ func fault(e Error) string {
 	return "Sender"
 }
 
-// restXMLError: S3 has the bare error, the other REST-XML services the same
-// envelope as query.
+// The SigV4 scope services that answer in REST-XML.
+var (
+	bareXML    = []string{"s3", "s3express", "s3-object-lambda"}
+	wrappedXML = []string{"s3-outposts", "cloudfront", "route53"}
+)
+
+// RESTXMLScopes lists the SigV4 scope services whose errors are REST-XML: those
+// of S3's API have the bare error, and the others the same envelope as query.
+func RESTXMLScopes() (bare, wrapped []string) {
+	return slices.Clone(bareXML), slices.Clone(wrappedXML)
+}
+
+// restXMLError: what is asked of nobody in particular is S3's.
 func restXMLError(s Shape, e Error) []byte {
-	if s.Service != "" && s.Service != "s3" {
+	if s.Service != "" && !slices.Contains(bareXML, s.Service) { // these three are catalog ids too
 		return queryError(e)
 	}
 	pairs := []string{"Code", e.Code, "Message", e.Message}
@@ -156,7 +168,7 @@ func GuessShape(r *wire.Request) Shape {
 		if strings.HasPrefix(media, "application/x-amz-json-1.1") {
 			s.Protocol = JSON11
 		}
-	case isRESTXML(s.Service):
+	case slices.Contains(bareXML, s.Service), slices.Contains(wrappedXML, s.Service):
 		s.Protocol = RESTXML
 	case strings.HasPrefix(media, formMedia), strings.Contains("&"+r.RawQuery(), "&Action="):
 		s.Protocol = Query
@@ -186,15 +198,6 @@ func bucketPath(path string) bool {
 		}
 	}
 	return true
-}
-
-// isRESTXML holds the signing names of the services that answer in REST-XML.
-func isRESTXML(signingName string) bool {
-	switch signingName {
-	case "s3", "s3express", "s3-object-lambda", "s3-outposts", "route53", "cloudfront":
-		return true
-	}
-	return false
 }
 
 // claimedService reads the service from the credential scope, unverified.

@@ -1,6 +1,7 @@
 package awsapi_test
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/fxamacker/cbor/v2"
@@ -22,6 +23,9 @@ func TestEncodeError(t *testing.T) {
 	}{
 		{awsapi.Shape{Protocol: awsapi.RESTXML, Service: "s3"}, `<Error>` + inner + `<RequestId>apr_123</RequestId></Error>`,
 			map[string]string{"content-type": "application/xml", "x-amz-request-id": "apr_123"}},
+		{awsapi.Shape{Protocol: awsapi.RESTXML, Service: "s3express"}, `<Error>` + inner + `<RequestId>apr_123</RequestId></Error>`, map[string]string{}},
+		{awsapi.Shape{Protocol: awsapi.RESTXML, Service: "s3-object-lambda"}, `<Error>` + inner + `<RequestId>apr_123</RequestId></Error>`, map[string]string{}},
+		{awsapi.Shape{Protocol: awsapi.RESTXML, Service: "s3control"}, `<ErrorResponse><Error><Type>Sender</Type>` + inner + `</Error><RequestId>apr_123</RequestId></ErrorResponse>`, map[string]string{}},
 		{awsapi.Shape{Protocol: awsapi.RESTXML, Service: "route53"}, `<ErrorResponse><Error><Type>Sender</Type>` + inner + `</Error><RequestId>apr_123</RequestId></ErrorResponse>`,
 			map[string]string{"content-type": "application/xml", "x-amz-request-id": "apr_123"}},
 		{awsapi.Shape{Protocol: awsapi.Query, Service: "sts"}, `<ErrorResponse><Error><Type>Sender</Type>` + inner + `</Error><RequestId>apr_123</RequestId></ErrorResponse>`,
@@ -62,6 +66,28 @@ func TestEncodeErrorCBOR(t *testing.T) {
 	for name, want := range map[string]string{"smithy-protocol": "rpc-v2-cbor", "content-type": "application/cbor", "retry-after": "2", "x-amz-retry-after": "1500", "x-amzn-query-error": "Unavailable;Receiver"} {
 		if got.Headers.Value(name) != want {
 			t.Errorf("%s is %q, want %q", name, got.Headers.Value(name), want)
+		}
+	}
+}
+
+// TestRESTXMLScopes holds the two lists to the catalog.
+func TestRESTXMLScopes(t *testing.T) {
+	want := map[string]bool{}
+	for _, s := range load(t).Services() {
+		for _, name := range s.SigningNames {
+			want[name] = want[name] || slices.Contains(s.Protocols, awsapi.RESTXML)
+		}
+	}
+	bare, wrapped := awsapi.RESTXMLScopes()
+	for _, name := range slices.Concat(bare, wrapped) {
+		if !want[name] {
+			t.Errorf("no REST-XML service signs as %s", name)
+		}
+		delete(want, name)
+	}
+	for name, listed := range want {
+		if listed {
+			t.Errorf("%s is in neither list", name)
 		}
 	}
 }
