@@ -163,6 +163,8 @@ type StreamRule struct {
 	Method       string
 	URI          string   // the model's template: "/{Bucket}/{Key+}"
 	Query        []string // the query keys that the operation knows; no other may be there
+	Events       bool     // the stream is one of events
+	Unsigned     bool     // clients send it with UNSIGNED-PAYLOAD (Smithy's aws.auth#unsignedPayload)
 }
 
 // StreamsInput lists the operations whose request body is a raw stream, by
@@ -171,7 +173,10 @@ func (c *Catalog) StreamsInput() []StreamRule {
 	var out []StreamRule
 	for _, h := range c.index.Services {
 		for _, s := range h.Streams {
-			out = append(out, StreamRule{Service: h.ID, SigningNames: h.SigningNames, Operation: s.Operation, Method: s.Method, URI: s.URI, Query: s.Query})
+			out = append(out, StreamRule{
+				Service: h.ID, SigningNames: h.SigningNames, Operation: s.Operation, Method: s.Method, URI: s.URI, Query: s.Query,
+				Events: s.Events, Unsigned: s.Unsigned,
+			})
 		}
 	}
 	return out

@@ -134,6 +134,31 @@ func TestBodies(t *testing.T) {
 	}
 }
 
+// TestUnsignedStreams: the streams that clients do not sign, and those of events.
+func TestUnsignedStreams(t *testing.T) {
+	var unsigned, events []string
+	for _, s := range load(t).StreamsInput() {
+		if s.Unsigned {
+			unsigned = append(unsigned, s.Service+":"+s.Operation)
+		}
+		if s.Events {
+			events = append(events, s.Service+":"+s.Operation)
+		}
+	}
+	if diff := cmp.Diff([]string{
+		"ebs:PutSnapshotBlock", "lex-runtime:PostContent", "lexv2-runtime:RecognizeUtterance", "mediastore-data:PutObject", "omics:UploadReadSetPart",
+		"s3:WriteGetObjectResponse", "s3-object-lambda:WriteGetObjectResponse",
+	}, unsigned); diff != "" {
+		t.Errorf("unsigned (-want +got):\n%s", diff)
+	}
+	if diff := cmp.Diff([]string{
+		"bedrock-runtime:InvokeModelWithBidirectionalStream", "connecthealth:StartMedicalScribeListeningSession", "lexv2-runtime:StartConversation",
+		"polly:StartSpeechSynthesisStream", "qbusiness:Chat",
+	}, events); diff != "" {
+		t.Errorf("of events (-want +got):\n%s", diff)
+	}
+}
+
 // TestParams: what a policy may ask of a call, with its type.
 func TestParams(t *testing.T) {
 	c := load(t)

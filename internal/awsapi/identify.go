@@ -213,6 +213,7 @@ func (q *request) call(found []match) (Call, error) {
 			out.Services = append(out.Services, next.Service)
 			out.VendsCredentials = out.VendsCredentials || next.VendsCredentials
 			out.Presigns = out.Presigns && next.Presigns
+			out.UnsignedPayload = out.UnsignedPayload && next.UnsignedPayload
 		}
 	}
 	if out.Operation == "" {
@@ -239,6 +240,7 @@ func (q *request) one(m match) (Call, error) {
 		Region: q.where.Region, Partition: q.where.Partition, Account: q.where.Account,
 		Actions: actions, Params: m.params, PathPrefix: path, HostPrefix: prefix,
 		VendsCredentials: m.op.Vends, Presigns: m.op.Presigns, StreamsInput: m.op.StreamsInput, StreamsOutput: m.op.StreamsOutput,
+		UnsignedPayload: m.op.UnsignedPayload,
 	}, err
 }
 

@@ -75,6 +75,9 @@ type Call struct {
 	Presigns         bool
 	// StreamsInput marks an operation whose request body is a raw stream.
 	StreamsInput bool
+	// UnsignedPayload marks one whose body clients do not sign, by its model
+	// (Smithy's aws.auth#unsignedPayload). S3 takes any so, and has no mark.
+	UnsignedPayload bool
 	// StreamsOutput marks an operation whose answer is a raw or event stream.
 	StreamsOutput bool
 }

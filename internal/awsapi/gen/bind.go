@@ -134,6 +134,7 @@ func (b *binder) operation(name string) (model.Operation, error) {
 		Name: name, Method: raw.HTTP.Method, URI: raw.HTTP.RequestURI, HostPrefix: raw.Endpoint.HostPrefix,
 		NoAuth: raw.noAuth(), Vends: slices.Contains(b.common.Vends, id), Refuse: b.over.Refuse[name],
 		OtherURI: b.otherURI(name), Unrouted: slices.Contains(b.over.Unrouted, name), FormPost: slices.Contains(b.over.FormPost, name),
+		UnsignedPayload: raw.Unsigned,
 	}
 	if raw.Input != nil {
 		op.Input = b.shapes.add(raw.Input.Shape) + 1

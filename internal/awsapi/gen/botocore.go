@@ -48,6 +48,7 @@ type rawOperation struct {
 	Output   *rawRef  `json:"output"`
 	AuthType string   `json:"authtype"`
 	Auth     []string `json:"auth"`
+	Unsigned bool     `json:"unsignedPayload"`
 	Endpoint struct {
 		HostPrefix string `json:"hostPrefix"`
 	} `json:"endpoint"`

@@ -253,7 +253,9 @@ func (b *binder) head(parts *partitions) model.Head {
 	}
 	for _, op := range b.out.Operations {
 		if op.StreamsInput {
-			h.Streams = append(h.Streams, model.Stream{Operation: op.Name, Method: op.Method, URI: op.URI, Query: b.queryKeys(op)})
+			h.Streams = append(h.Streams, model.Stream{
+				Operation: op.Name, Method: op.Method, URI: op.URI, Query: b.queryKeys(op), Events: op.EventsInput, Unsigned: op.UnsignedPayload,
+			})
 		}
 	}
 	return h

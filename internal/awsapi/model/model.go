@@ -53,6 +53,8 @@ type Root struct {
 type Stream struct {
 	Operation, Method, URI string
 	Query                  []string // query keys that it knows
+	Events                 bool     // the stream is one of events
+	Unsigned               bool     // it may come with UNSIGNED-PAYLOAD
 }
 
 // Partition is an AWS partition.
@@ -125,6 +127,7 @@ type Operation struct {
 	StreamsInput      bool
 	StreamsOutput     bool
 	EventsInput       bool // ... of events
+	UnsignedPayload   bool // the body may come with UNSIGNED-PAYLOAD
 	EventsOutput      bool
 	Vends             bool   // the answer holds AWS credentials or a presigned URL
 	Presigns          bool   // ... a presigned URL alone
