@@ -65,7 +65,7 @@ func (c *call) denied() error {
 }
 
 // bindable returns the digest of a body that an approval can be about: what was
-// read, or what the agent signed and AWS will compare. A link can be used by
+// read, or what the agent signed and S3 or the exchange will compare. A link can be used by
 // anybody, and a body that nobody has seen could be any.
 func (c *call) bindable() (string, error) {
 	declared := c.signature.PayloadHash

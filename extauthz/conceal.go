@@ -152,13 +152,14 @@ func (c *call) written(value string) (string, error) {
 }
 
 // keeps says what the exchange records: bodies that the gate did not read, and
-// answers. Objects are kept where a permit says so by name.
+// answers. S3 objects, and answers that stream, are kept where a permit says so
+// by name.
 func (c *call) keeps() string {
 	if c.cfg.Recorder == nil || !c.full() {
 		return ""
 	}
 	keep := ""
-	if !c.body.Seen && (!c.aws.StreamsInput || c.named()) {
+	if !c.body.Seen && (!c.upload() || c.named()) {
 		keep += "q"
 	}
 	if !c.aws.StreamsOutput || c.named() {

@@ -127,27 +127,39 @@ func (c *call) repeatable() bool {
 
 // payloadHash is what the gateway's own signature declares of the body: the
 // digest that was computed or that the agent signed, or the form of its chunks,
-// which the exchange verifies. Only an S3 object's bytes may go unsigned or in
-// chunks, since nothing was decided by them.
+// which the exchange verifies. Only what streams may go unsigned, and only an S3
+// object's bytes in chunks, since nothing was decided by them. Outside S3 it goes
+// unsigned where the service takes it so.
 func (c *call) payloadHash() (string, error) {
 	declared := c.declared()
-	unsigned, chunked := declared == sigv4.UnsignedPayload, c.signature.Streaming()
-	object := c.aws.Service == "s3" && c.aws.StreamsInput
+	unsigned, chunked, s3 := declared == sigv4.UnsignedPayload, c.signature.Streaming(), c.aws.Service == "s3"
 	switch {
-	case chunked && !object:
+	case chunked && !(s3 && c.aws.StreamsInput):
 		return "", refuse.ErrStreamed
 	case chunked:
 		var err error
 		c.chunks, err = c.signature.Chunks(c.r)
 		return declared, err
-	case unsigned && c.aws.Service != "s3":
+	case unsigned && !s3 && !c.aws.UnsignedPayload:
 		return "", refuse.ErrUnsignedPayload
 	case c.digest != "":
 		return c.digest, nil
-	case unsigned && !object, declared == "":
+	case unsigned && !c.aws.StreamsInput, declared == "":
 		return "", refuse.ErrBodyUnread
 	}
 	return declared, nil
+}
+
+// upload reports whether the body is an S3 object's bytes. S3 itself holds them
+// to the SHA-256 that is signed, and the gateway need not.
+func (c *call) upload() bool {
+	return c.aws.StreamsInput && (c.aws.Service == "s3" || c.aws.Service == "s3express")
+}
+
+// unproven reports whether the body is still to be compared with the SHA-256
+// that the agent signed, by the exchange, as it streams.
+func (c *call) unproven() bool {
+	return !c.body.Seen && c.aws.StreamsInput && !c.upload() && len(c.payload) == len(sigv4.EmptySHA256)
 }
 
 // declared is what the agent's signature says of the body. A presigned link of

@@ -44,11 +44,12 @@ func (c *Config) origin(tls bool, authority string) string {
 }
 
 // class is the class of route that reads what must be read: for a digest where
-// a permit wants one and nothing is kept, to verify chunks, to change a body, to
-// look into it, or to keep it.
+// a permit wants one and nothing is kept, to compare a stream with the digest
+// that was signed, to verify chunks, to change a body, to look into it, or to
+// keep it.
 func (c *call) class() grant.Class {
 	digests, keep := c.named() && c.cfg.Recorder == nil, c.keeps()
-	request := digests || c.edits != "" || c.chunks.Form != "" || c.watch != "" || c.asking != "" || strings.Contains(keep, "q")
+	request := digests || c.unproven() || c.edits != "" || c.chunks.Form != "" || c.watch != "" || c.asking != "" || strings.Contains(keep, "q")
 	response := digests || c.origin != "" || c.masks != "" || strings.Contains(keep, "r")
 	switch {
 	case request && response:

@@ -106,6 +106,8 @@ type Match struct {
 	Scopes      []string // services of the SigV4 scope, e.g. "s3"
 	Targets     []string // x-amz-target values
 	Hashes      []string // beginnings of x-amz-content-sha256
+	Hashed      bool     // x-amz-content-sha256 is there, in a request signed by header
+	Paths       []string // URI templates without a query, "{}" for a segment: "/vaults/{}/archives"
 	Keys        []string // query parameters of which one is present
 	WithoutKeys []string // query parameters of which none is present
 }

@@ -20,27 +20,38 @@ var subresources = []string{
 }
 
 // DefaultStream selects the requests whose body is an object of any size or
-// comes in chunks: S3 uploads and aws-chunked framing. A test holds it to
+// comes in chunks: S3 uploads, aws-chunked framing, and those uploads of other
+// services that AWS lets have more than 16 MiB, when their head has the body's
+// SHA-256 or says that it is not signed. Without the one or the other a signature
+// can't be proven before the whole body is read. A test holds it to
 // awsapi.Catalog.StreamsInput.
 func DefaultStream() []Match {
-	s3 := []string{"s3", "s3express"}
+	s3, put, post := []string{"s3", "s3express"}, []string{"PUT"}, []string{"POST"}
 	return []Match{
-		{Methods: []string{"PUT"}, Scopes: s3, WithoutKeys: subresources},
-		{Methods: []string{"POST"}, Scopes: s3, WithoutKeys: append([]string{"uploadId"}, subresources...)},
+		{Methods: put, Scopes: s3, WithoutKeys: subresources},
+		{Methods: post, Scopes: s3, WithoutKeys: append([]string{"uploadId"}, subresources...)},
 		{Hashes: []string{"STREAMING-"}},
+		{Methods: put, Hashed: true, Scopes: []string{"mediastore"}},
+		{Methods: put, Hashed: true, Scopes: []string{"glacier"}, Paths: []string{"/{}/vaults/{}/multipart-uploads/{}"}},
+		{Methods: put, Hashed: true, Scopes: []string{"omics"}, Paths: []string{"/sequencestore/{}/upload/{}/part"}},
+		{Methods: post, Hashed: true, Scopes: []string{"glacier"}, Paths: []string{"/{}/vaults/{}/archives"}},
+		{Methods: post, Hashed: true, Scopes: []string{"codeartifact"}, Paths: []string{"/v1/package/version/publish"}},
+		{Methods: post, Hashed: true, Scopes: []string{"s3-object-lambda"}, Paths: []string{"/WriteGetObjectResponse"}},
 	}
 }
 
-// DefaultLarge selects the requests that AWS lets have more than 1 MiB of
-// body and that must be seen to be understood: batches, inline code and the
-// part lists of multipart uploads. A test holds it to awsapi.Catalog.LargeBody:
-// it has the services of every operation there, and no other.
+// DefaultLarge selects the requests that AWS lets have more than 1 MiB of body
+// and that must be seen to be understood, or proven: batches, inline code, the
+// part lists of multipart uploads, speech and documents that stream, and uploads
+// without their SHA-256 in the head. A test holds it to awsapi.Catalog.LargeBody
+// and StreamsInput: it has the services of operations there, and no other.
 func DefaultLarge() []Match {
 	return []Match{
 		{Methods: []string{"POST"}, Scopes: []string{"s3", "s3express"}, Keys: []string{"uploadId", "delete"}},
 		{Scopes: []string{
 			"dynamodb", "kinesis", "firehose", "lambda", "bedrock", "rekognition", "textract", "logs", "sqs", "sns", "ses", "codecommit",
 			"comprehend", "comprehendmedical", "ecr", "ecr-public", "kendra", "neptune-db", "qbusiness", "timestream", "translate",
+			"cloudsearch", "glacier", "lex",
 		}},
 	}
 }
@@ -58,12 +69,22 @@ func (m Match) expand() []*routev3.RouteMatch {
 	for _, scopes := range chunks(m.Scopes, 3) {
 		for _, target := range chunks(m.Targets, 1) {
 			for _, keys := range chunks(m.Keys, 4) {
-				common := m.common(target, keys)
-				list = append(list, anyPath(append(signed(scopes), common...)), anyPath(append(presigned(scopes), common...)))
+				for _, path := range chunks(m.Paths, 1) {
+					list = append(list, m.alternative(scopes, m.common(target, keys, path))...)
+				}
 			}
 		}
 	}
 	return list
+}
+
+// alternative is one alternative, signed by header and presigned.
+func (m Match) alternative(scopes []string, common []*routev3.HeaderMatcher) []*routev3.RouteMatch {
+	list := []*routev3.RouteMatch{anyPath(append(signed(scopes), common...))}
+	if m.Hashed {
+		return list
+	}
+	return append(list, anyPath(append(presigned(scopes), common...)))
 }
 
 // chunks is at least one slice, empty when there are no values.
@@ -90,7 +111,7 @@ func presigned(scopes []string) []*routev3.HeaderMatcher {
 	return []*routev3.HeaderMatcher{absent("authorization"), headerRegex(":path", expression)}
 }
 
-func (m Match) common(target, keys []string) []*routev3.HeaderMatcher {
+func (m Match) common(target, keys, path []string) []*routev3.HeaderMatcher {
 	var list []*routev3.HeaderMatcher
 	if len(m.Methods) > 0 {
 		list = append(list, headerRegex(":method", alternatives(m.Methods)))
@@ -100,6 +121,12 @@ func (m Match) common(target, keys []string) []*routev3.HeaderMatcher {
 	}
 	if len(m.Hashes) > 0 {
 		list = append(list, headerRegex("x-amz-content-sha256", alternatives(m.Hashes)+`\C*`))
+	}
+	if m.Hashed {
+		list = append(list, present("x-amz-content-sha256"))
+	}
+	if len(path) > 0 {
+		list = append(list, headerRegex(":path", template(path[0])))
 	}
 	if len(keys) > 0 {
 		list = append(list, queryKeys(keys))
@@ -115,6 +142,15 @@ func (m Match) common(target, keys []string) []*routev3.HeaderMatcher {
 // which the gate refuses by the operation's name.
 func queryKeys(keys []string) *routev3.HeaderMatcher {
 	return headerRegex(":path", `\C*\?(?:\C*&)?`+alternatives(keys)+`(?:[=&]\C*)?`)
+}
+
+// segment is what a path has between slashes: any visible byte but "/" and "?",
+// since Envoy refuses others.
+const segment = "[!-.0->@-~]+"
+
+// template is a regular expression for a URI template and any query.
+func template(uri string) string {
+	return strings.ReplaceAll(regexp.QuoteMeta(uri), regexp.QuoteMeta("{}"), segment) + `(?:\?\C*)?`
 }
 
 func not(m *routev3.HeaderMatcher) *routev3.HeaderMatcher {
@@ -151,6 +187,10 @@ func headerRegex(name, expression string) *routev3.HeaderMatcher {
 
 func stringMatch(name string, m *matcherv3.StringMatcher) *routev3.HeaderMatcher {
 	return &routev3.HeaderMatcher{Name: name, HeaderMatchSpecifier: &routev3.HeaderMatcher_StringMatch{StringMatch: m}}
+}
+
+func present(name string) *routev3.HeaderMatcher {
+	return &routev3.HeaderMatcher{Name: name, HeaderMatchSpecifier: &routev3.HeaderMatcher_PresentMatch{PresentMatch: true}}
 }
 
 func absent(name string) *routev3.HeaderMatcher {

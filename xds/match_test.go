@@ -1,6 +1,7 @@
 package xds_test
 
 import (
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -21,6 +22,11 @@ func TestDefaultsAreTheCatalogs(t *testing.T) {
 		scopes[s.ID] = s.SigningNames
 	}
 	large := map[string]bool{}
+	for _, s := range c.StreamsInput() {
+		for _, scope := range s.SigningNames {
+			large[scope] = true
+		}
+	}
 	for _, op := range c.LargeBody() {
 		for _, scope := range scopes[op.Service] {
 			large[scope] = true
@@ -37,16 +43,40 @@ func TestDefaultsAreTheCatalogs(t *testing.T) {
 		}
 	}
 	for _, s := range c.StreamsInput() {
+		if s.Events { // its hash says so, and it is refused
+			continue
+		}
+		id := awsapi.OperationID{Service: s.Service, Operation: s.Operation}
 		for _, scope := range s.SigningNames {
-			if scope != "s3" && scope != "s3express" { // bodies of others are signed, and read
-				continue
-			}
-			_, query, _ := strings.Cut(s.URI, "?")
-			if !selects(xds.DefaultStream(), s.Method, scope, append(s.Query, query)) {
-				t.Errorf("%s:%s: its stream is read", s.Service, s.Operation)
+			path, query, _ := strings.Cut(s.URI, "?")
+			stream := selects(only(xds.DefaultStream(), path), s.Method, scope, append(s.Query, query))
+			switch most := reads[id]; {
+			case stream == (most > 0):
+				t.Errorf("%s:%s: streams: %t", s.Service, s.Operation, stream)
+			case most > xds.DefaultPlainBody && !selects(xds.DefaultLarge(), s.Method, scope, nil):
+				t.Errorf("%s:%s: %d bytes are refused", s.Service, s.Operation, most)
 			}
 		}
 	}
+}
+
+// reads are the operations that stream by their model and are read all the same,
+// with the most bytes that AWS takes: so they are recorded, looked into and
+// verified before AWS has a byte of them.
+var reads = map[awsapi.OperationID]int{
+	{Service: "cloudsearchdomain", Operation: "UploadDocuments"}: 5 << 20,
+	{Service: "ebs", Operation: "PutSnapshotBlock"}:              512 << 10,
+	{Service: "lambda", Operation: "InvokeAsync"}:                128 << 10,
+	{Service: "lex-runtime", Operation: "PostContent"}:           2 << 20, // a minute of speech at 16 kHz
+	{Service: "lexv2-runtime", Operation: "RecognizeUtterance"}:  2 << 20,
+}
+
+var label = regexp.MustCompile(`{[^}]*}`)
+
+// only are the matches that may select a request for an URI template.
+func only(list []xds.Match, uri string) []xds.Match {
+	uri = label.ReplaceAllString(uri, "{}")
+	return slices.DeleteFunc(list, func(m xds.Match) bool { return m.Paths != nil && !slices.Contains(m.Paths, uri) })
 }
 
 // largeKeys are the query parameters by which S3 knows its own.

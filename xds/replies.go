@@ -24,7 +24,7 @@ type failure struct {
 }
 
 var failures = []failure{
-	{"response.code == 413", 413, "RequestEntityTooLarge", "Sender", "credence: the request body is larger than the gateway reads"},
+	{"response.code == 413", 413, "RequestEntityTooLarge", "Sender", "credence: the request body is larger than the gateway reads before it decides: send it in smaller parts, or an upload with its SHA-256 in x-amz-content-sha256"},
 	{"response.code == 504", 504, "GatewayTimeout", "Receiver", "credence: the service did not answer in time"},
 	{"response.code < 500 || response.code == 501", 400, "InvalidRequest", "Sender", "credence: the request is not valid HTTP or exceeds a limit"},
 	{"true", 503, "ServiceUnavailable", "Receiver", "credence: unavailable, nothing was decided"},

@@ -21,8 +21,8 @@ var (
 	// ErrStreamed: aws-chunked framing where no object's bytes are sent.
 	ErrStreamed = errors.New("only the bytes of S3 objects may come in aws-chunked framing: send the body whole, with its SHA-256")
 	// ErrUnsignedPayload: UNSIGNED-PAYLOAD outside S3, where the body says
-	// what the call is.
-	ErrUnsignedPayload = errors.New("the payload must be signed for this service: send its SHA-256 in x-amz-content-sha256, or leave the header out")
+	// what the call is or the service wants it signed.
+	ErrUnsignedPayload = errors.New("the payload must be signed for this operation: send its SHA-256 in x-amz-content-sha256, or leave the header out")
 	// ErrBodyUnread: the body was left to stream, and nothing that was signed
 	// says what it is.
 	ErrBodyUnread = errors.New("this operation needs its body to be read before it is decided: send it with its SHA-256 and in a size that the gateway buffers")
@@ -208,6 +208,6 @@ var table = []row{
 	// envoymsg.
 	{envoymsg.ErrMalformed, Answer{"message", 400, invalidRequest, "The request is malformed: check its headers and its content-length.", 0, nil}},
 	{envoymsg.ErrGatewayHeader, Answer{"gateway-header", 403, accessDenied, mixedUp, 0, nil}},
-	{envoymsg.ErrPartialBody, Answer{"body-partial", 413, "RequestEntityTooLarge", "The body is not whole, or larger than the gateway reads before it decides: send it in smaller parts.", 0, nil}},
+	{envoymsg.ErrPartialBody, Answer{"body-partial", 413, "RequestEntityTooLarge", "The body is not whole, or larger than the gateway reads before it decides: send it in smaller parts, or an upload with its SHA-256 in x-amz-content-sha256.", 0, nil}},
 	{envoymsg.ErrBodyMode, Answer{"body-mode", 403, accessDenied, mixedUp, 0, nil}},
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/internal/sigv4"
 	"github.com/credence-gateway/credence/internal/wire"
 	"github.com/credence-gateway/credence/test/awsfake"
 	"github.com/credence-gateway/credence/test/gateway"
@@ -39,6 +40,12 @@ permit (principal, action in [AWS::Action::"s3:GetObject", AWS::Action::"s3:PutO
 permit (principal, action in [AWS::Action::"dynamodb:GetItem", AWS::Action::"dynamodb:PutItem"], resource is Dynamodb::Table) when { resource.tableName == "orders" };
 @record("meta")
 permit (principal, action == AWS::Action::"logs:PutLogEvents", resource is Logs::LogStream) when { resource.logGroupName == "jobs" };
+@record("meta")
+permit (principal, action in [
+  AWS::Action::"glacier:UploadArchive", AWS::Action::"glacier:UploadMultipartPart", AWS::Action::"glacier:SetVaultAccessPolicy",
+  AWS::Action::"codeartifact:PublishPackageVersion", AWS::Action::"mediastore:PutObject", AWS::Action::"omics:UploadReadSetPart",
+  AWS::Action::"ebs:PutSnapshotBlock", AWS::Action::"lex:PostContent", AWS::Action::"cloudsearch:document"
+], resource);
 `
 
 // amazon answers as gateway.Amazon, and as S3 does where a body is not the one
@@ -114,6 +121,43 @@ func batch() base {
 		return q
 	}
 }
+
+// large is an upload to another service than S3, of 3 MiB, with its SHA-256.
+func large(method, target, service string) base {
+	return func(keys aws.Credentials) *request {
+		q := s3(method, target, pattern(3<<20))(keys)
+		q.service = service
+		if service == "omics" {
+			q.host = "storage-" + q.host
+		}
+		return q
+	}
+}
+
+// larges are the uploads of other services that AWS lets have more than 16 MiB.
+var larges = map[string]base{
+	"archive": large(http.MethodPost, "/-/vaults/this/archives", "glacier"),
+	"part":    large(http.MethodPut, "/-/vaults/this/multipart-uploads/u", "glacier"),
+	"package": large(http.MethodPost, "/v1/package/version/publish?domain=ours&repository=r&format=generic&package=this&version=1&asset=a.tgz", "codeartifact"),
+	"media":   large(http.MethodPut, "/a/this.mp4", "mediastore"),
+	"reads":   large(http.MethodPut, "/sequencestore/1234567890/upload/this/part?partNumber=1&partSource=SOURCE1", "omics"),
+}
+
+// typed says what the body is.
+func typed(from base, media string) base {
+	return with(from, func(q *request) { q.add("content-type", media) })
+}
+
+// vaultPolicy is a document of Glacier's.
+func vaultPolicy() base {
+	return with(s3(http.MethodPut, "/-/vaults/this/access-policy", `{"Policy":"{}"}`), func(q *request) { q.service = "glacier" })
+}
+
+// hashed has the digest in the head, as the SDKs send these uploads.
+func hashed(q *request) { q.digest = hexSum(q.body); q.add("x-amz-content-sha256", q.digest) }
+
+// unsigned leaves the body out of the signature.
+func unsigned(q *request) { q.digest = sigv4.UnsignedPayload; q.set("x-amz-content-sha256", q.digest) }
 
 // edit changes a request.
 type edit func(*request)
@@ -294,12 +338,31 @@ func (c *tally) count(rule string) int64 {
 	return c.rules[rule]
 }
 
+// with is a base and an edit.
+func with(from base, change edit) base {
+	return func(keys aws.Credentials) *request {
+		q := from(keys)
+		change(q)
+		return q
+	}
+}
+
 // What the attacks start from is permitted, forwarded and signed by the gateway.
 func TestBasesArePermitted(t *testing.T) {
 	keys := login(t)
-	for name, from := range map[string]base{
+	bases := map[string]base{
 		"get": get(), "put": put(), "link": getLink(), "item": item(), "batch of 1.5 MiB": batch(), "list": s3("GET", "/reports?list-type=2&prefix=a%2Fb", ""),
-	} {
+		"unsigned media": with(larges["media"], unsigned), "unsigned reads": with(larges["reads"], unsigned),
+		"archive without its digest": larges["archive"],
+		"archive of 17 MiB":          with(larges["archive"], func(q *request) { q.body += pattern(14 << 20); hashed(q) }),
+		"speech":                     with(typed(large("POST", "/bot/b/alias/a/user/u1/content", "lex"), "audio/l16; rate=16000"), unsigned),
+		"documents":                  typed(large("POST", "/2013-01-01/documents/batch?format=sdk", "cloudsearch"), "application/json"),
+		"a vault's document":         with(vaultPolicy(), hashed),
+	}
+	for name, from := range larges {
+		bases[name] = with(from, hashed)
+	}
+	for name, from := range bases {
 		t.Run(name, func(t *testing.T) {
 			n := len(target().Upstream.Requests())
 			q := from(keys)

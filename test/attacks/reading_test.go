@@ -178,6 +178,8 @@ func TestTooLarge(t *testing.T) {
 			413, "RequestEntityTooLargeException", "envoy-request_payload_too_large", false},
 		attack{"document of S3's", s3("PUT", "/reports?policy", strings.Repeat(" ", 2<<20)), nil, nil,
 			413, "RequestEntityTooLarge", "envoy-request_payload_too_large", false},
+		attack{"upload without its digest", with(larges["archive"], func(q *request) { q.body = strings.Repeat(" ", 17<<20) }), nil, nil,
+			413, "RequestEntityTooLargeException", "envoy-request_payload_too_large", false},
 		attack{"headers", get(), nil, func(q *request) { q.add("x-amz-meta-a", strings.Repeat("a", 100<<10)) },
 			400, unread, "envoy-http1.headers_too_large", false},
 	)
