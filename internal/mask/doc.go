@@ -35,11 +35,12 @@
 //
 // # Formats
 //
-// JSON (also newline-delimited), XML, CBOR (RFC 8949), AWS event streams, CSV,
-// forms and plain text. Every parser is strict: what it can't parse is ErrFormat,
-// what does not fit into its bounds ErrBound, and nothing more may be released
-// then. Memory is at most 1 MiB and a piece of input; only what has no end in
-// sight and is no leaf (a name, a tag, an event, a field of CSV) can be ErrBound.
+// JSON (also newline-delimited), XML, CBOR (RFC 8949), AWS event streams,
+// server-sent events, CSV, forms and plain text. Every parser is strict: what it
+// can't parse is ErrFormat, what does not fit into its bounds ErrBound, and nothing
+// more may be released then. Memory is at most 1 MiB and a piece of input; only what
+// has no end in sight and is no leaf (a name, a tag, an event, a field of CSV) can be
+// ErrBound.
 //
 // # What it is not
 //

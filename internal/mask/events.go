@@ -1,6 +1,7 @@
 package mask
 
 import (
+	"bytes"
 	"encoding/binary"
 	"hash/crc32"
 	"strings"
@@ -14,9 +15,11 @@ import (
 type eventStream struct {
 	holder
 	leaves
-	opts Options
-	held []event
-	size int // bytes of what is held
+	opts  Options
+	held  []event
+	size  int                                // bytes of what is held
+	write func(dst []byte, ev *event) []byte // as a message
+	lines bool                               // plain payloads are lines, which may be read as one
 }
 
 // event is a message that is held.
@@ -24,7 +27,8 @@ type event struct {
 	headers []byte
 	payload []byte
 	format  Format
-	texts   []piece // of JSON payloads
+	texts   []piece // of JSON, and of plain payloads
+	raw     []byte  // of server-sent events: as written, until something in it is masked
 }
 
 const (
@@ -39,7 +43,7 @@ func newEvents(m *Mask, o Options, counts Counts) *eventStream {
 	if o.Inner == "" {
 		o.Inner = JSON
 	}
-	return &eventStream{leaves: leaves{m: m, counts: counts}, opts: o}
+	return &eventStream{leaves: leaves{m: m, counts: counts}, opts: o, write: appendEvent}
 }
 
 // Counts implements Stream.
@@ -100,23 +104,39 @@ func (e *eventStream) scan(dst []byte) ([]byte, error) {
 // message masks an event by itself and holds it, as long as its text may be the
 // start of something that the next one goes on with.
 func (e *eventStream) message(dst, headers, payload []byte) ([]byte, error) {
-	headers, kind, name, err := e.headers(headers)
+	headers, told, err := e.headers(headers)
 	if err != nil {
 		return dst, err
 	}
-	ev := event{headers: headers, format: formatOf(kind, e.opts.Inner)}
-	if ev.payload, err = e.payload(ev.format, name, payload); err != nil {
+	ev := event{headers: headers, format: formatOf(told.contentType, e.opts.Inner)}
+	if err := e.read(&ev, told, payload); err != nil {
 		return dst, err
 	}
-	if ev.format == JSON && len(e.m.detectors) > 0 {
-		if ev.texts, err = texts(ev.payload); err != nil {
-			return dst, err
-		}
+	return e.hold(dst, ev)
+}
+
+// read masks an event's payload by itself, and takes its texts.
+func (e *eventStream) read(ev *event, told heads, payload []byte) (err error) {
+	if ev.payload, err = e.payload(ev.format, told, payload); err != nil || len(e.m.detectors) == 0 {
+		return err
 	}
+	switch ev.format {
+	case JSON:
+		ev.texts, err = texts(ev.payload)
+	case Plain:
+		ev.texts = []piece{{text: ev.payload}}
+	}
+	return err
+}
+
+// hold holds an event back, and gives out those that nothing later can change.
+func (e *eventStream) hold(dst []byte, ev event) ([]byte, error) {
 	e.held = append(e.held, ev)
-	e.size += len(ev.headers) + len(ev.payload)
+	e.size += ev.size()
 	return e.release(dst, false)
 }
+
+func (ev *event) size() int { return len(ev.headers) + len(ev.payload) + len(ev.raw) }
 
 // formatOf is the format of a payload's content type.
 func formatOf(contentType string, otherwise Format) Format {
@@ -135,21 +155,28 @@ func formatOf(contentType string, otherwise Format) Format {
 }
 
 // payload masks a payload by itself, but for what texts say that events tell in
-// parts. Paths lead to its members from the name of
+// parts, as plain ones do. Paths lead to its members from the name of
 // the event's type, which is a member of the stream in AWS's models, or from its
 // own root.
-func (e *eventStream) payload(f Format, name string, p []byte) ([]byte, error) {
+func (e *eventStream) payload(f Format, told heads, p []byte) ([]byte, error) {
 	if len(p) == 0 {
 		return nil, nil
 	}
 	m := *e.m
 	m.parts = f == JSON
+	m.all = e.m.whole
+	if told.failed {
+		m.all = nil
+	}
+	if f == Plain {
+		return e.plainly(m.all, told.event, p)
+	}
 	s, err := m.Stream(f, Options{DynamoDB: e.opts.DynamoDB})
 	if err != nil {
 		return nil, err
 	}
-	if in, ok := s.(interface{ within(name string) }); ok && name != "" {
-		in.within(name)
+	if in, ok := s.(interface{ within(name string) }); ok && told.event != "" {
+		in.within(told.event)
 	}
 	out, err := s.Append(make([]byte, 0, len(p)), p)
 	if err == nil {
@@ -161,18 +188,48 @@ func (e *eventStream) payload(f Format, name string, p []byte) ([]byte, error) {
 	return out, err
 }
 
-// headers masks what detectors find in texts and bytes among the headers, and
-// returns :content-type and :event-type.
-func (e *eventStream) headers(s []byte) (out []byte, contentType, eventType string, err error) {
+// payloads are the names that AWS's models give a member which is a whole payload
+// of bytes: nothing in a message tells it.
+var payloads = [...]string{"payload", "bytes", "audiochunk"}
+
+// plainly is a payload of bytes, which a rule of all of it, of its event or of its
+// member in AWS's models selects whole. What it says is looked at later.
+func (e *eventStream) plainly(r *Rule, event string, p []byte) ([]byte, error) {
+	at := newPath(e.m)
+	if r == nil {
+		at.enter([]byte(event), false)
+		at.keep()
+		r = at.rule()
+	}
+	for i := 0; r == nil && i < len(payloads); i++ {
+		at.enter([]byte(payloads[i]), false)
+		r = at.rule()
+		at.leave()
+	}
+	if r == nil {
+		return bytes.Clone(p), nil
+	}
+	out, _, err := e.text(r.asText(), Text, p)
+	return bytes.Clone(out), err
+}
+
+// heads are what is needed of a message's headers.
+type heads struct {
+	contentType, event string
+	failed             bool // it is an error, not what the operation answers
+}
+
+// headers masks what detectors find in texts and bytes among the headers.
+func (e *eventStream) headers(s []byte) (out []byte, told heads, err error) {
 	for len(s) > 0 {
 		n := 1 + int(s[0])
 		if n == 1 || len(s) < n+1 {
-			return nil, "", "", ErrFormat
+			return nil, told, ErrFormat
 		}
 		name, kind := s[1:n], s[n]
 		size, ok := headerSize(s[n:])
 		if !ok {
-			return nil, "", "", ErrFormat
+			return nil, told, ErrFormat
 		}
 		whole := s[:n+size]
 		s = s[n+size:]
@@ -181,27 +238,33 @@ func (e *eventStream) headers(s []byte) (out []byte, contentType, eventType stri
 			continue
 		}
 		value := whole[n+3:]
-		switch string(name) {
-		case ":content-type":
-			contentType = string(value)
-		case ":event-type":
-			eventType = string(value)
-		}
+		told.add(string(name), string(value))
 		masked, changed, err := e.leaves.text(nil, Text, value)
 		if err != nil {
-			return nil, "", "", err
+			return nil, told, err
 		}
 		if !changed {
 			out = append(out, whole...)
 			continue
 		}
 		if len(masked) > maxHeader {
-			return nil, "", "", ErrBound
+			return nil, told, ErrBound
 		}
 		out = append(out, whole[:n+1]...)
 		out = append(binary.BigEndian.AppendUint16(out, uint16(len(masked))), masked...)
 	}
-	return out, contentType, eventType, nil
+	return out, told, nil
+}
+
+func (h *heads) add(name, value string) {
+	switch name {
+	case ":content-type":
+		h.contentType = value
+	case ":event-type":
+		h.event = value
+	case ":message-type":
+		h.failed = value != "event"
+	}
 }
 
 // headerSize is the size of a header's type and value.
@@ -217,7 +280,8 @@ func headerSize(s []byte) (int, bool) {
 	return 1 + n, len(s) >= 1+n
 }
 
-func appendMessage(dst, headers, payload []byte) []byte {
+func appendEvent(dst []byte, ev *event) []byte {
+	headers, payload := ev.headers, ev.payload
 	begin := len(dst)
 	dst = binary.BigEndian.AppendUint32(dst, uint32(preludeSize+len(headers)+len(payload)+crcSize))
 	dst = binary.BigEndian.AppendUint32(dst, uint32(len(headers)))

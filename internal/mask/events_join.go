@@ -1,6 +1,7 @@
 package mask
 
 import (
+	"bytes"
 	"slices"
 	"strings"
 	"unicode/utf8"
@@ -46,8 +47,33 @@ func (e *eventStream) join(end bool) []*joint {
 		if j.safe = len(j.text); !end {
 			j.safe = j.until()
 		}
+		if e.lines && bytes.IndexByte(j.text, '\n') >= 0 {
+			e.unbroken(j, end)
+		}
 	}
 	return list
+}
+
+// unbroken finds in a text too what its lines say as one.
+func (e *eventStream) unbroken(j *joint, end bool) {
+	v := view{}
+	for i, c := range j.text {
+		if c != '\n' {
+			v.text, v.from = append(v.text, c), append(v.from, i)
+		}
+	}
+	v.from = append(v.from, len(j.text))
+	one := joint{text: v.text, spans: e.search(v.text, featuresOf(v.text)|no64)}
+	if !end {
+		j.safe = min(j.safe, v.at(one.until()))
+	}
+	for _, s := range one.spans {
+		j.spans = append(j.spans, span{v.at(s.from), v.at(s.to-1) + 1, s.d})
+	}
+	if len(j.spans) > 0 {
+		slices.SortStableFunc(j.spans, func(a, b span) int { return a.from - b.from })
+		j.spans = merge(j.spans)
+	}
 }
 
 // until is where the part of a text begins that may go on.
@@ -116,7 +142,7 @@ func (e *eventStream) release(dst []byte, end bool) ([]byte, error) {
 	for n > 0 && slices.ContainsFunc(joints, func(j *joint) bool { return j.cut(n) }) {
 		n--
 	}
-	if n == 0 && e.size > maxEvents {
+	if n == 0 && e.size > maxEvents && len(e.held) > 1 {
 		return dst, ErrBound
 	}
 	for _, j := range joints {
@@ -125,8 +151,8 @@ func (e *eventStream) release(dst []byte, end bool) ([]byte, error) {
 		}
 	}
 	for i := range e.held[:n] {
-		dst = appendMessage(dst, e.held[i].headers, e.held[i].payload)
-		e.size -= len(e.held[i].headers) + len(e.held[i].payload)
+		dst = e.write(dst, &e.held[i])
+		e.size -= e.held[i].size()
 	}
 	e.held = slices.Delete(e.held, 0, n)
 	return dst, nil
@@ -158,10 +184,17 @@ func (e *eventStream) hide(j *joint, n int) error {
 	return e.spread(j.path, spans, n)
 }
 
-// growing holds for texts that events tell in parts.
+// growing holds for texts that events tell in parts: by the names that models'
+// and agents' servers give them, and for those that have no name.
 func growing(path string) bool {
 	name := strings.ToLower(path[strings.LastIndexByte(path, '.')+1:])
-	for _, n := range [...]string{"text", "bytes", "partial_json", "input", "content", "completion", "outputtext", "systemmessage", "generation", "delta", "reasoning", "thinking", "payload", "message"} {
+	if name == "" {
+		return true
+	}
+	for _, n := range [...]string{
+		"text", "bytes", "partial_json", "input", "content", "completion", "outputtext", "systemmessage", "generation", "delta", "reasoning", "thinking", "payload", "message",
+		"token", "answer", "response", "output", "chunk", "arguments", "generated_text", "output_text", "reasoning_content", "stdout", "stderr",
+	} {
 		if name == n {
 			return true
 		}
@@ -184,14 +217,31 @@ func (e *eventStream) spread(path string, spans []span, n int) error {
 			told += len(text)
 			return out, changed
 		}
-		out, err := edited(ev.payload, edit)
+		out, err := ev.edited(edit)
 		if err != nil {
 			return err
 		}
+		if !bytes.Equal(out, ev.payload) {
+			e.size -= len(ev.raw)
+			ev.raw = nil
+		}
+		e.size += len(out) - len(ev.payload)
 		ev.payload = out
 		base += told
 	}
 	return nil
+}
+
+// edited is the payload with what edit changes of its texts.
+func (ev *event) edited(edit func(path string, text []byte) ([]byte, bool)) ([]byte, error) {
+	switch ev.format {
+	case JSON:
+		return edited(ev.payload, edit)
+	case Plain:
+		out, _ := edit("", ev.payload)
+		return out, nil
+	}
+	return ev.payload, nil
 }
 
 // without is a part of a joined text, which begins at base there, without the

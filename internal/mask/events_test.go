@@ -171,3 +171,68 @@ func TestEventsBlock(t *testing.T) {
 		}
 	}
 }
+
+// chunks are events of bytes: Lambda's raw ones, and those in base64 of Bedrock's
+// agents.
+func chunks(kind string, words ...string) (stream []byte) {
+	for _, w := range words {
+		switch kind {
+		case "raw":
+			stream = append(stream, message(map[string]string{":message-type": "event", ":event-type": "PayloadChunk", ":content-type": "application/octet-stream"}, w)...)
+		case "base64":
+			stream = append(stream, message(map[string]string{":message-type": "event", ":event-type": "chunk", ":content-type": "application/json"}, `{"bytes":"`+b64(w)+`"}`)...)
+		}
+	}
+	return stream
+}
+
+// TestEventsOfBytes: a secret that events of bytes tell in parts is masked
+// wherever it is cut.
+func TestEventsOfBytes(t *testing.T) {
+	m := compile(t, rules("!secrets", "!pii"))
+	r := rand.New(rand.NewPCG(7, 8))
+	for _, kind := range []string{"raw", "base64"} {
+		for _, secret := range []string{keyID, jwt, "jane.doe@example.com", "4111 1111 1111 1111"} {
+			for i := range 40 {
+				const before, after = "So I looked, and it is ", " that we use. Bye\n"
+				words := parts(r, before+secret+after, []int{1, 2, 3, 5, 8, 13, 21, 1000}[i%8])
+				out, _, err := through(m, mask.EventStream, mask.Options{}, chunks(kind, words...))
+				if err != nil {
+					t.Fatal(err)
+				}
+				got := ""
+				for _, p := range payloads(t, out) {
+					var e struct{ Bytes []byte }
+					if kind == "base64" {
+						if err := json.Unmarshal([]byte(p), &e); err != nil {
+							t.Fatal(err)
+						}
+						p = string(e.Bytes)
+					}
+					got += p
+				}
+				if got != before+mask.Marker+after {
+					t.Fatalf("%s: %q became %q", kind, words, got)
+				}
+			}
+		}
+	}
+}
+
+// TestEventsWhole: a rule selects an event's bytes by the name of the event, by
+// that of the member which they are in AWS's models, or by that of all.
+func TestEventsWhole(t *testing.T) {
+	for _, path := range []string{"PayloadChunk", "PayloadChunk.Payload", "**.Payload", "Payload", "*"} {
+		out, counts, err := through(compile(t, rules(path)), mask.EventStream, mask.Options{}, chunks("raw", "hunter2", "in production"))
+		if got := strings.Join(payloads(t, out), " "); err != nil || got != mask.Marker+" "+mask.Marker || counts[path] != 2 {
+			t.Errorf("%s: %q, %v, %v", path, got, counts, err)
+		}
+	}
+	if out, _, err := through(compile(t, rules("*")), mask.EventStream, mask.Options{}, chunks("base64", "hunter2")); err != nil || payloads(t, out)[0] != `{"bytes":"+masked+"}` {
+		t.Errorf("%q, %v", out, err)
+	}
+	failed := message(map[string]string{":message-type": "exception", ":exception-type": "x", ":content-type": "application/json"}, `{"message":"no"}`)
+	if out, _, err := through(compile(t, rules("*")), mask.EventStream, mask.Options{}, failed); err != nil || payloads(t, out)[0] != `{"message":"no"}` {
+		t.Errorf("%q, %v", out, err)
+	}
+}

@@ -34,12 +34,23 @@ func edited(payload []byte, edit func(path string, text []byte) ([]byte, bool)) 
 func editedAt(prefix string, payload []byte, edit func(string, []byte) ([]byte, bool), depth int) ([]byte, error) {
 	j := newJSON(&Mask{root: &node{}, anywhere: &node{}}, Options{}, Counts{})
 	j.edit = func(path string, text []byte) ([]byte, bool) {
-		if inner := decode64(text); depth < maxNested && inner != nil && nested(inner) && inBytes(path) {
+		if depth == maxNested || !inBytes(path) {
+			return edit(prefix+path, text)
+		}
+		inner, err := base64.StdEncoding.AppendDecode(nil, text)
+		if err != nil {
+			return edit(prefix+path, text)
+		}
+		if nested(inner) {
 			if out, err := editedAt(prefix+path+".", inner, edit, depth+1); err == nil {
 				return base64.StdEncoding.AppendEncode(nil, out), !bytes.Equal(out, inner)
 			}
 		}
-		return edit(prefix+path, text)
+		out, changed := edit(prefix+path+".", inner) // a text that has no name
+		if !changed {
+			return text, false
+		}
+		return base64.StdEncoding.AppendEncode(nil, out), true
 	}
 	out, err := j.Append(make([]byte, 0, len(payload)), payload)
 	if err == nil {

@@ -129,8 +129,13 @@ func (j *jsonStream) detectOrReplace(r *Rule, text []byte) ([]byte, bool, error)
 		return out, changed, nil
 	}
 	if r == nil && len(j.m.detectors) > 0 {
-		j.part = j.m.parts && len(j.steps) > 0 && growing(j.steps[len(j.steps)-1])
-		defer func() { j.part = false }()
+		name := ""
+		if len(j.steps) > 0 {
+			name = j.steps[len(j.steps)-1]
+		}
+		j.part = j.m.parts && growing(name)
+		j.parted = j.part && inBytes(name)
+		defer func() { j.part, j.parted = false, false }()
 		return j.leaves.detect(j.kind(), text, j.depth)
 	}
 	return j.leaves.text(r, j.ruleKind(), text)

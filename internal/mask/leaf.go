@@ -48,6 +48,7 @@ type leaves struct {
 	spans  []span
 	inner  []byte
 	part   bool // what a text says itself is looked at elsewhere
+	parted bool // ... and so is what its base64 stands for
 	mail   bool // it is in quoted-printable, as was said before
 }
 
@@ -297,7 +298,9 @@ func nested(s []byte) bool {
 // json looks into text that is JSON. What does not parse is text.
 func (l *leaves) json(kind Kind, s []byte, depth int) (out []byte, changed, parsed bool, err error) {
 	before := l.total()
-	j := newJSON(l.inside(), Options{}, l.counts)
+	m := l.inside()
+	m.parts = m.parts && l.parted
+	j := newJSON(m, Options{}, l.counts)
 	j.depth = depth + 1
 	out, err = j.Append(nil, s)
 	if err == nil {
@@ -329,7 +332,7 @@ func (l *leaves) base64(kind Kind, s []byte, depth int) ([]byte, bool, error) {
 	if decoded == nil {
 		return s, false, nil
 	}
-	inner := &leaves{m: l.m, counts: l.counts}
+	inner := &leaves{m: l.m, counts: l.counts, part: l.parted, parted: l.parted}
 	masked, changed, err := inner.detect(Text, decoded, depth+1)
 	if err != nil || !changed {
 		return s, false, err

@@ -16,6 +16,7 @@ type Mask struct {
 	anywhere  *node // of the paths that begin with "**."
 	detectors []detector
 	whole     *Rule // the body itself
+	all       *Rule // all that is in a payload
 	parts     bool  // texts that grow are looked into elsewhere
 	least     int   // bytes of the shortest text that a detector looks at
 	key       []byte
@@ -263,6 +264,7 @@ type path struct {
 func newPath(m *Mask) *path {
 	p := &path{m: m, places: make([]where, 1, 16)}
 	p.places[0].nodes = append(p.places[0].nodes, m.root)
+	p.places[0].rule = m.all
 	return p
 }
 

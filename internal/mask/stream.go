@@ -12,6 +12,7 @@ const (
 	XML         Format = "xml"
 	CBOR        Format = "cbor"
 	EventStream Format = "event-stream"
+	ServerSent  Format = "server-sent" // text/event-stream
 	CSV         Format = "csv"
 	Plain       Format = "text"
 	Form        Format = "form" // application/x-www-form-urlencoded
@@ -58,6 +59,8 @@ func (m *Mask) Stream(f Format, o Options) (Stream, error) {
 		return newCBOR(m, o, counts), nil
 	case EventStream:
 		return newEvents(m, o, counts), nil
+	case ServerSent:
+		return newSent(m, o, counts), nil
 	case CSV:
 		return newCSV(m, counts), nil
 	case Plain:

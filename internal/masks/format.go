@@ -140,7 +140,9 @@ func (a *Answer) media() string {
 
 // loose holds for forms that nearly anything can be read as. Who writes an object
 // chooses its media type, so what it begins like decides before these do.
-func loose(f mask.Format) bool { return f == mask.Plain || f == mask.CSV || f == mask.Form }
+func loose(f mask.Format) bool {
+	return f == mask.Plain || f == mask.CSV || f == mask.Form || f == mask.ServerSent
+}
 
 // begins is the format that a body begins like; "" when that says nothing. Without
 // a media type what begins like JSON must be that. Paths are not looked for in HTML.
@@ -151,7 +153,7 @@ func begins(m *mask.Mask, media string, start []byte) mask.Format {
 		return mask.Lines // which refuses what is not: UTF-16 has zeros
 	case bytes.HasPrefix(body, []byte("<?xml")), m.Paths() && element(body):
 		return mask.XML
-	case m.Columns(start):
+	case formatOf(media) != mask.ServerSent && m.Columns(start):
 		return mask.CSV
 	}
 	return ""
@@ -317,6 +319,8 @@ func formatOf(media string) mask.Format {
 		return mask.CBOR
 	case media == eventStream:
 		return mask.EventStream
+	case media == "text/event-stream":
+		return mask.ServerSent
 	case media == "application/x-www-form-urlencoded":
 		return mask.Form
 	case strings.Contains(media, "csv"), strings.HasSuffix(media, "-separated-values"):

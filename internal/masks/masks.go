@@ -207,9 +207,20 @@ func (r *Rule) at(service, operation string) bool {
 		return is(service, "GetObject")
 	case service == "dynamodbstreams": // what is written into a table
 		return is("dynamodb", operation)
+	case chunked(service, operation):
+		return is("lambda", "Invoke")
 	}
 	return false
 }
+
+// chunked holds for the operation that answers as lambda:Invoke does, but in
+// events that each have some bytes of it.
+func chunked(service, operation string) bool {
+	return service == "lambda" && operation == "InvokeWithResponseStream"
+}
+
+// chunks is the path of these bytes.
+const chunks = "PayloadChunk.Payload"
 
 // like compares with a pattern in which "*" stands for any text.
 func like(pattern, s string) bool {
@@ -307,6 +318,9 @@ func (m *Masks) build(service, operation, protocol, plan string) (*mask.Mask, er
 			}
 			if err := b.rule(r, mask.Redact); err != nil {
 				return nil, err
+			}
+			if r.At != "" && chunked(service, operation) { // a path may lead over chunks
+				b.rules[len(b.rules)-1].Path = chunks
 			}
 		}
 	}

@@ -3,7 +3,9 @@ package masks_test
 import (
 	"bytes"
 	"compress/gzip"
+	"encoding/binary"
 	"errors"
+	"hash/crc32"
 	"io"
 	"strings"
 	"testing"
@@ -34,8 +36,9 @@ func newMasks(t *testing.T, change func(*masks.Config)) *masks.Masks {
 			{At: "dynamodb:Query:Items[].card", Action: "partial"},
 			{Pattern: `EMP-[0-9]{6}`, Name: "employee", Requests: true},
 		},
-		"files": {{At: "s3:GetObject:x-amz-meta-owner"}},
-		"items": {{At: "dyn*db:*Item:pin"}, {At: "dynamodb:Batch*Item:pin"}, {At: "*:Scan:pin"}},
+		"files":     {{At: "s3:GetObject:x-amz-meta-owner"}},
+		"functions": {{At: "lambda:Invoke:person.ssn", Action: "token"}},
+		"items":     {{At: "dyn*db:*Item:pin"}, {At: "dynamodb:Batch*Item:pin"}, {At: "*:Scan:pin"}},
 	}}
 	if change != nil {
 		change(&c)
@@ -74,6 +77,7 @@ func TestPlan(t *testing.T) {
 		{masks.Call{Service: "s3", Operation: "HeadObject", Object: true}, []string{"files"}, "files#0"},
 		{masks.Call{Service: "s3", Operation: "SelectObjectContent", Object: true}, []string{"files"}, "files#0"},
 		{masks.Call{Service: "s3", Operation: "PutObject", Object: true}, []string{"files"}, ""},
+		{masks.Call{Service: "lambda", Operation: "InvokeWithResponseStream", Object: true}, []string{"functions"}, "functions#0"},
 		{masks.Call{Service: "s3", Operation: "GetObject", Object: true}, []string{"files"}, "files#0"},
 		{masks.Call{Service: "dynamodb", Operation: "GetItem"}, []string{"items"}, "items#0,keys"},
 		{masks.Call{Service: "dynamodb", Operation: "BatchGetItem"}, []string{"items"}, "items#0,items#1,keys"},
@@ -197,6 +201,34 @@ func TestWholeBodies(t *testing.T) {
 			t.Errorf("%s: the recording is masked whole: %v, %v", operation, built.Whole(), err)
 		}
 	}
+}
+
+// TestChunks: what a rule of a function's answer selects is masked with all of it
+// where the answer comes in chunks.
+func TestChunks(t *testing.T) {
+	m := newMasks(t, nil)
+	stream := event("PayloadChunk", `{"person":{"ssn":"hun`) + event("PayloadChunk", `ter2"}}`)
+	built, err := m.Mask("lambda", "InvokeWithResponseStream", "rest-json", "functions#0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := run(t, built, masks.Answer{Type: "application/vnd.amazon.eventstream"}, stream); strings.Contains(got, "ssn") || strings.Contains(got, "ter2") || strings.Count(got, "msk-") != 2 {
+		t.Errorf("%q", got)
+	}
+}
+
+// event is a message of an event stream.
+func event(kind, payload string) string {
+	var h []byte
+	for _, f := range [][2]string{{":event-type", kind}, {":content-type", "application/octet-stream"}, {":message-type", "event"}} {
+		h = append(append(append(h, byte(len(f[0]))), f[0]...), 7)
+		h = append(binary.BigEndian.AppendUint16(h, uint16(len(f[1]))), f[1]...)
+	}
+	b := binary.BigEndian.AppendUint32(nil, uint32(16+len(h)+len(payload)))
+	b = binary.BigEndian.AppendUint32(b, uint32(len(h)))
+	b = binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b))
+	b = append(append(b, h...), payload...)
+	return string(binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b)))
 }
 
 // TestFormats: what a body is masked as, and what can't be looked into.

@@ -177,6 +177,8 @@ func TestObjectsInForms(t *testing.T) {
 		"lines of JSON as CBOR": {200, "application/cbor", `{"pass":"` + password + "\"}\n{\"pass\":\"x\"}\n", nil},
 		"XML as a page":         {200, "text/html", "<people><pass>" + password + "</pass></people>", nil},
 		"XML as CSV":            {200, "text/csv", "<people><pass>" + password + "</pass></people>", nil},
+		"events of a server":    {200, "text/event-stream", "data: {\"text\":\"it is AKIAIOSF\"}\n\ndata: {\"text\":\"ODNN7EXAMPLE .\"}\n\n", nil},
+		"a letter":              {200, "message/rfc822", "Content-Transfer-Encoding: quoted-printable\r\n\r\nit is AKIAIOSF=\r\nODNN7EXAMPLE .\r\n", nil},
 		"brotli as text":        {200, "text/plain", "\x1b\x8a\x00\x60\x14\x21\xc9\xac\xe5\xb6\x54\x6f\x97\xa1\x10\x69\xed\x37\x40\x70\xf2\xbf\xc9\x07\xd1\xa9\x93", nil},
 	}
 	u := objects(t, func(c *awsfake.Call, name string) {
@@ -201,7 +203,7 @@ func TestObjectsInForms(t *testing.T) {
 			for name, values := range answer.Header {
 				told += "\n" + name + ": " + strings.Join(values, ", ")
 			}
-			for _, c := range append(canaries, inBase64, "doe%40example", keyID[4:], "9b2cf535f2", "AAAAAA==", "\xac\xe5\xb6\x54\x6f") {
+			for _, c := range append(canaries, inBase64, "doe%40example", keyID[4:], "9b2cf535f2", "AAAAAA==", "\xac\xe5\xb6\x54\x6f", "ODNN7EXAMPLE") {
 				if strings.Contains(told, c) {
 					t.Errorf("it leaks %s: %d %s", c, answer.StatusCode, told)
 				}
