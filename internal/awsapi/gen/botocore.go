@@ -31,15 +31,12 @@ type rawMetadata struct {
 	Protocols          []string        `json:"protocols"`
 	ServiceFullName    string          `json:"serviceFullName"`
 	ServiceID          string          `json:"serviceId"`
-	SignatureVersion   string          `json:"signatureVersion"`
 	SigningName        string          `json:"signingName"`
 	TargetPrefix       string          `json:"targetPrefix"`
 	AWSQueryCompatible json.RawMessage `json:"awsQueryCompatible"`
-	Auth               []string        `json:"auth"`
 }
 
 type rawOperation struct {
-	Name string `json:"name"`
 	HTTP struct {
 		Method     string `json:"method"`
 		RequestURI string `json:"requestUri"`

@@ -28,39 +28,42 @@ func (b *binder) derived(op model.Operation) model.Rule {
 	}
 	prefix, short, _ := strings.Cut(name, ":")
 	action := b.iam.actions[prefix][strings.ToLower(short)]
-	required := false
-	for _, t := range action.ResourceTypes {
-		required = required || t.Required
+	var named bool
+	r.On, named = b.derivedTargets(op, prefix, action)
+	switch {
+	case len(action.ResourceTypes) == 0:
+		b.report.count("action without resources", b.raw.id, op.Name)
+	case !named:
+		b.report.count("resource not in the request", b.raw.id, op.Name)
+	default:
+		b.report.count("resource derived", b.raw.id, op.Name)
 	}
-	bound := 0
+	return r
+}
+
+// derivedTargets are the types of an action, and whether the request names a
+// resource of any. Where types are required, an optional one counts only where
+// the request names it.
+func (b *binder) derivedTargets(op model.Operation, prefix string, action rawAction) (all []model.Target, named bool) {
+	required := slices.ContainsFunc(action.ResourceTypes, func(t rawTypeRef) bool { return t.Required })
 	for _, t := range action.ResourceTypes {
 		i, err := b.typeIndex(prefix, t.Name)
 		if err != nil {
 			b.report.count("unknown resource type", b.raw.id, op.Name)
 			continue
 		}
+		optional := required && !t.Required
 		targets := b.bindType(op, i)
-		if targets != nil {
-			bound++
-		} else if required && !t.Required {
-			continue // an optional type that the request can't name
-		} else {
+		named = named || targets != nil
+		if targets == nil && !optional {
 			targets = []model.Target{{Type: i}}
 		}
 		for i := range targets {
-			targets[i].Optional = required && !t.Required
+			targets[i].Optional = optional
 		}
-		r.On = append(r.On, targets...)
+		all = append(all, targets...)
 	}
-	switch {
-	case len(action.ResourceTypes) == 0:
-		b.report.count("action without resources", b.raw.id, op.Name)
-	case bound == 0:
-		b.report.count("resource not in the request", b.raw.id, op.Name)
-	default:
-		b.report.count("resource derived", b.raw.id, op.Name)
-	}
-	return r
+	return all, named
 }
 
 // bindType binds a type's variables to input members: in the type's reviewed

@@ -34,7 +34,6 @@ type rawTypeRef struct {
 }
 
 type rawType struct {
-	Key string `json:"key"`
 	ARN string `json:"arn"`
 }
 
@@ -148,7 +147,7 @@ func (d *iamData) complete(c common, overrides map[string]*override) error {
 func (d *iamData) split(prefix, name string, names, arns []string) {
 	delete(d.types[prefix], name)
 	for i, n := range names {
-		d.types[prefix][n] = rawType{Key: n, ARN: arns[i]}
+		d.types[prefix][n] = rawType{ARN: arns[i]}
 	}
 	for key, a := range d.actions[prefix] {
 		var refs []rawTypeRef
@@ -175,7 +174,7 @@ func (d *iamData) add(prefix, name string, t typeSpec) error {
 		return errors.New("it needs a pattern exactly where IAM data lacks it")
 	}
 	if t.Pattern != "" {
-		d.types[prefix][name] = rawType{Key: name, ARN: t.Pattern}
+		d.types[prefix][name] = rawType{ARN: t.Pattern}
 	}
 	for _, action := range t.Of {
 		a, ok := d.actions[prefix][strings.ToLower(action)]

@@ -11,23 +11,27 @@ import (
 // information for programmatic access", Service Authorization Reference), as far
 // as the catalog reads it. AWS adds to the format; what is unknown is left alone.
 type serviceReference struct {
-	Name    string // IAM prefix
-	Actions []struct {
-		Name        string
-		Annotations struct {
-			Properties struct{ IsList, IsPermissionManagement, IsTaggingOnly, IsWrite bool }
-		}
-		Resources []struct{ Name string }
-	}
+	Name      string // IAM prefix
+	Actions   []referenceAction
 	Resources []struct {
 		Name       string
 		ARNFormats []string
 	}
-	Operations []struct {
-		Name              string
-		AuthorizedActions []struct{ Name, Service string }
-		SDK               []struct{ Name, Method, Package string }
+	Operations []referenceOperation
+}
+
+type referenceAction struct {
+	Name        string
+	Annotations struct {
+		Properties struct{ IsList, IsPermissionManagement, IsTaggingOnly, IsWrite bool }
 	}
+	Resources []struct{ Name string }
+}
+
+type referenceOperation struct {
+	Name              string
+	AuthorizedActions []struct{ Name, Service string }
+	SDK               []struct{ Name, Package string }
 }
 
 // readReference reads every file of a folder; "" is none.
@@ -68,23 +72,26 @@ func (d *iamData) learn(all []serviceReference) {
 		}
 		for _, t := range r.Resources {
 			if _, ok := d.types[r.Name][d.typeName(r.Name, t.Name)]; !ok && len(t.ARNFormats) == 1 {
-				d.types[r.Name][t.Name] = rawType{Key: t.Name, ARN: t.ARNFormats[0]}
+				d.types[r.Name][t.Name] = rawType{ARN: t.ARNFormats[0]}
 			}
 		}
 		for _, a := range r.Actions {
-			key := strings.ToLower(a.Name)
-			if _, ok := d.actions[r.Name][key]; ok {
-				continue
+			if !d.knows(r.Name, a.Name) {
+				d.actions[r.Name][strings.ToLower(a.Name)] = d.learnt(r.Name, a)
 			}
-			learnt := rawAction{Name: a.Name, AccessLevel: level(a.Annotations.Properties)}
-			for _, t := range a.Resources {
-				if name := d.typeName(r.Name, t.Name); d.types[r.Name][name].ARN != "" {
-					learnt.ResourceTypes = append(learnt.ResourceTypes, rawTypeRef{Name: name})
-				}
-			}
-			d.actions[r.Name][key] = learnt
 		}
 	}
+}
+
+// learnt is an action of a prefix, on the types that are known.
+func (d *iamData) learnt(prefix string, a referenceAction) rawAction {
+	out := rawAction{Name: a.Name, AccessLevel: level(a.Annotations.Properties)}
+	for _, t := range a.Resources {
+		if name := d.typeName(prefix, t.Name); d.types[prefix][name].ARN != "" {
+			out.ResourceTypes = append(out.ResourceTypes, rawTypeRef{Name: name})
+		}
+	}
+	return out
 }
 
 func level(p struct{ IsList, IsPermissionManagement, IsTaggingOnly, IsWrite bool }) string {
@@ -110,23 +117,17 @@ func (c *common) learn(all []serviceReference, d *iamData, raw []*rawService, ov
 	if c.Also == nil {
 		c.Also = map[string][]string{}
 	}
-	known := func(prefix, name string) bool { return d.actions[prefix][strings.ToLower(name)].Name != "" }
 	for _, r := range all {
 		for _, op := range r.Operations {
-			for _, sdk := range op.SDK {
-				key := sdk.Name + ":" + op.Name
-				i := slices.IndexFunc(raw, func(s *rawService) bool { return s.id == sdk.Name && s.Operations[op.Name] != nil })
-				o := overrides[sdk.Name]
-				if sdk.Package != "Boto3" || i < 0 || known(r.Name, op.Name) || c.Renames[key] != "" || o != nil && o.Operations[op.Name] != nil {
-					continue
-				}
-				var names []string
-				for _, a := range op.AuthorizedActions {
-					if known(a.Service, a.Name) {
-						names = append(names, a.Service+":"+a.Name)
-					}
-				}
-				if len(names) == 0 {
+			names := d.authorized(op)
+			if len(names) == 0 || d.knows(r.Name, op.Name) {
+				continue
+			}
+			for _, id := range op.boto3() {
+				key := id + ":" + op.Name
+				there := slices.ContainsFunc(raw, func(s *rawService) bool { return s.id == id && s.Operations[op.Name] != nil })
+				o := overrides[id]
+				if !there || c.Renames[key] != "" || o != nil && o.Operations[op.Name] != nil {
 					continue
 				}
 				c.Renames[key] = names[0]
@@ -134,4 +135,31 @@ func (c *common) learn(all []serviceReference, d *iamData, raw []*rawService, ov
 			}
 		}
 	}
+}
+
+// knows reports whether there is an action of that name.
+func (d *iamData) knows(prefix, name string) bool {
+	return d.actions[prefix][strings.ToLower(name)].Name != ""
+}
+
+// authorized lists the actions of an operation that are known.
+func (d *iamData) authorized(op referenceOperation) []string {
+	var names []string
+	for _, a := range op.AuthorizedActions {
+		if d.knows(a.Service, a.Name) {
+			names = append(names, a.Service+":"+a.Name)
+		}
+	}
+	return names
+}
+
+// boto3 lists the services, by botocore's names, that have the operation.
+func (o referenceOperation) boto3() []string {
+	var ids []string
+	for _, sdk := range o.SDK {
+		if sdk.Package == "Boto3" {
+			ids = append(ids, sdk.Name)
+		}
+	}
+	return ids
 }

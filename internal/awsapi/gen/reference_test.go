@@ -27,7 +27,7 @@ func TestReference(t *testing.T) {
 	if diff := cmp.Diff(wantActions, d.actions["sample"]); diff != "" {
 		t.Errorf("actions (-want +got):\n%s", diff)
 	}
-	wantTypes := map[string]rawType{"thing": {Key: "thing", ARN: "arn:${Partition}:sample:${Region}:${Account}:thing/${ThingName}"}}
+	wantTypes := map[string]rawType{"thing": {ARN: "arn:${Partition}:sample:${Region}:${Account}:thing/${ThingName}"}}
 	if diff := cmp.Diff(wantTypes, d.types["sample"]); diff != "" {
 		t.Errorf("types (-want +got):\n%s", diff)
 	}
