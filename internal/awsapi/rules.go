@@ -103,25 +103,32 @@ func (e *evaluation) met(c *model.Cond, at any) (bool, error) {
 	var few [4]any
 	for _, p := range c.Paths {
 		for _, v := range e.at(p, at, few[:0]) {
-			text, isText := v.(string)
-			if yes, isBool := v.(bool); isBool {
-				text, isText = strconv.FormatBool(yes), true
-			}
-			if p.Form > 0 {
-				parts, ok := e.service.forms[p.Form-1].parts(text)
-				if !ok {
-					return false, badName(p, text)
-				}
-				if text, isText = parts.get(p.Part); text == "" {
-					continue
-				}
-			}
-			if c.Value == "" || isText && text == c.Value {
-				return true, nil
+			yes, err := e.equals(c.Value, p, v)
+			if err != nil || yes {
+				return yes, err
 			}
 		}
 	}
 	return false, nil
+}
+
+// equals reports whether the value at a path is want, or is there where want
+// is "".
+func (e *evaluation) equals(want string, p model.Path, v any) (bool, error) {
+	text, isText := v.(string)
+	if yes, isBool := v.(bool); isBool {
+		text, isText = strconv.FormatBool(yes), true
+	}
+	if p.Form > 0 {
+		parts, ok := e.service.forms[p.Form-1].parts(text)
+		if !ok {
+			return false, badName(p, text)
+		}
+		if text, isText = parts.get(p.Part); text == "" {
+			return false, nil
+		}
+	}
+	return want == "" || isText && text == want, nil
 }
 
 func badName(p model.Path, value string) error {

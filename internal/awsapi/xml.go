@@ -38,8 +38,7 @@ func parseXML(body []byte) (*xmlNode, error) {
 	}
 	d := xml.NewDecoder(bytes.NewReader(body))
 	d.CharsetReader = func(string, io.Reader) (io.Reader, error) { return nil, errors.New("not UTF-8") }
-	var root *xmlNode
-	var stack []*xmlNode
+	var tree xmlTree
 	for nodes := 0; ; nodes++ {
 		t, err := d.RawToken()
 		if errors.Is(err, io.EOF) {
@@ -48,47 +47,66 @@ func parseXML(body []byte) (*xmlNode, error) {
 		if err != nil || nodes > maxNodes {
 			return nil, bad("the body is not well-formed XML in UTF-8")
 		}
-		switch t := t.(type) {
-		case xml.StartElement:
-			n, err := startNode(t)
-			if t.Name.Space != "" {
-				return nil, bad("the body holds an element with a namespace prefix")
-			}
-			if err != nil || len(stack) > maxDepth || root != nil && len(stack) == 0 {
-				return nil, bad("the body is not one XML element")
-			}
-			if len(stack) > 0 {
-				top := stack[len(stack)-1]
-				top.children = append(top.children, n)
-			} else {
-				root = n
-			}
-			stack = append(stack, n)
-		case xml.EndElement:
-			if len(stack) == 0 || stack[len(stack)-1].name != t.Name.Local {
-				return nil, bad("an XML element is closed by another name")
-			}
-			stack = stack[:len(stack)-1]
-		case xml.CharData:
-			if len(stack) > 0 {
-				stack[len(stack)-1].text.Write(t)
-			} else if len(bytes.TrimSpace(t)) > 0 {
-				return nil, bad("text stands outside the XML element")
-			}
-		case xml.ProcInst:
-			if t.Target != "xml" || root != nil {
-				return nil, bad("the body holds a processing instruction")
-			}
-		case xml.Directive:
-			return nil, bad("the body holds a DTD")
-		case xml.Comment:
-			return nil, bad("the body holds a comment")
+		if wrong := tree.add(t); wrong != "" {
+			return nil, bad(wrong)
 		}
 	}
-	if root == nil || len(stack) > 0 {
+	if tree.root == nil || len(tree.open) > 0 {
 		return nil, bad("the body holds no whole XML element")
 	}
-	return root, nil
+	return tree.root, nil
+}
+
+// xmlTree is what has come of an element.
+type xmlTree struct {
+	root *xmlNode
+	open []*xmlNode // from root down
+}
+
+// add takes the next token, or says what is wrong with it.
+func (x *xmlTree) add(t xml.Token) (wrong string) {
+	switch t := t.(type) {
+	case xml.StartElement:
+		return x.start(t)
+	case xml.EndElement:
+		if len(x.open) == 0 || x.open[len(x.open)-1].name != t.Name.Local {
+			return "an XML element is closed by another name"
+		}
+		x.open = x.open[:len(x.open)-1]
+	case xml.CharData:
+		if len(x.open) > 0 {
+			x.open[len(x.open)-1].text.Write(t)
+		} else if len(bytes.TrimSpace(t)) > 0 {
+			return "text stands outside the XML element"
+		}
+	case xml.ProcInst:
+		if t.Target != "xml" || x.root != nil {
+			return "the body holds a processing instruction"
+		}
+	case xml.Directive:
+		return "the body holds a DTD"
+	case xml.Comment:
+		return "the body holds a comment"
+	}
+	return ""
+}
+
+func (x *xmlTree) start(t xml.StartElement) (wrong string) {
+	n, err := startNode(t)
+	if t.Name.Space != "" {
+		return "the body holds an element with a namespace prefix"
+	}
+	if err != nil || len(x.open) > maxDepth || x.root != nil && len(x.open) == 0 {
+		return "the body is not one XML element"
+	}
+	if len(x.open) > 0 {
+		top := x.open[len(x.open)-1]
+		top.children = append(top.children, n)
+	} else {
+		x.root = n
+	}
+	x.open = append(x.open, n)
+	return ""
 }
 
 func startNode(t xml.StartElement) (*xmlNode, error) {
