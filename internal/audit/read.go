@@ -14,38 +14,36 @@ import (
 // run while the log is being written; it then ends at the last whole frame. The
 // bytes are valid until the next leaf.
 func Read(dir string) iter.Seq2[[]byte, error] {
-	return func(yield func([]byte, error) bool) {
-		r := reader{dir: dir}
-		defer r.close()
-		for {
-			leaf, err := r.next()
-			if errors.Is(err, io.EOF) {
-				return
-			}
-			if !yield(leaf, err) || err != nil {
-				return
-			}
-		}
-	}
+	return leaves(dir, func() bool { return false })
 }
 
 // Follow yields the leaves of the log in dir, then waits for more until ctx
 // ends.
 func Follow(ctx context.Context, dir string) iter.Seq2[[]byte, error] {
+	return leaves(dir, func() bool {
+		select {
+		case <-ctx.Done():
+			return false
+		case <-time.After(100 * time.Millisecond):
+			return true
+		}
+	})
+}
+
+// leaves yields the leaves of a log; at its end more reports whether to look
+// again.
+func leaves(dir string, more func() bool) iter.Seq2[[]byte, error] {
 	return func(yield func([]byte, error) bool) {
 		r := reader{dir: dir}
 		defer r.close()
 		for {
 			leaf, err := r.next()
-			if errors.Is(err, io.EOF) {
-				select {
-				case <-ctx.Done():
+			switch {
+			case errors.Is(err, io.EOF):
+				if !more() {
 					return
-				case <-time.After(100 * time.Millisecond):
 				}
-				continue
-			}
-			if !yield(leaf, err) || err != nil {
+			case !yield(leaf, err) || err != nil:
 				return
 			}
 		}
