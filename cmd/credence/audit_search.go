@@ -45,15 +45,7 @@ keys that is brought up to date by every search and can be deleted at any time.
 				if output == "json" {
 					return printJSON(c.OutOrStdout(), list)
 				}
-				if len(list) == 0 {
-					fmt.Fprintln(c.ErrOrStderr(), "nothing in the log matches")
-				}
-				for i := range list {
-					if _, err := fmt.Fprintln(c.OutOrStdout(), describe(&list[i])); err != nil {
-						return err
-					}
-				}
-				return nil
+				return printEntries(c, list)
 			})
 		},
 	}
@@ -72,4 +64,17 @@ keys that is brought up to date by every search and can be deleted at any time.
 		c.Flags().StringVar(words[name], name, "", usage)
 	}
 	return c
+}
+
+// printEntries prints a line for each.
+func printEntries(c *cobra.Command, list []replay.Entry) error {
+	if len(list) == 0 {
+		fmt.Fprintln(c.ErrOrStderr(), "nothing in the log matches")
+	}
+	for i := range list {
+		if _, err := fmt.Fprintln(c.OutOrStdout(), describe(&list[i])); err != nil {
+			return err
+		}
+	}
+	return nil
 }

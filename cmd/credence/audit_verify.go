@@ -13,6 +13,7 @@ import (
 	"strings"
 	"time"
 
+	"filippo.io/age"
 	"github.com/spf13/cobra"
 
 	"github.com/credence-gateway/credence/internal/audit"
@@ -106,33 +107,12 @@ func auditVerify(c *cobra.Command, places []string, f verifyFlags) error {
 // little more.
 const signing = 1500 * time.Millisecond
 
-// complete opens the anchors, and takes from the configuration what the command
-// line does not say.
+// complete opens what the command line names, and takes the rest from the
+// configuration. It returns where the logs are.
 func (f verifyFlags) complete(c *cobra.Command, places []string, v *audit.VerifyConfig) ([]string, error) {
-	if f.heads != "" {
-		data, err := os.ReadFile(f.heads)
-		if err != nil {
-			return nil, err
-		}
-		v.Heads = strings.Fields(string(data))
-	}
-	for _, place := range f.anchors {
-		files, err := openPlace(c.Context(), place)
-		if err != nil {
-			return nil, err
-		}
-		v.Anchors = append(v.Anchors, audit.AnchorStore{Name: place, FS: files})
-	}
-	identities, err := readIdentities(f.reader)
+	identities, err := f.open(c.Context(), v)
 	if err != nil {
 		return nil, err
-	}
-	if f.bodies != "" {
-		files, err := openPlace(c.Context(), f.bodies)
-		if err != nil {
-			return nil, err
-		}
-		v.Bodies = recorder.Check(files, identities...)
 	}
 	if len(places) > 0 && (len(f.anchors) > 0 || !c.Flags().Changed("config")) {
 		return places, nil
@@ -158,6 +138,37 @@ func (f verifyFlags) complete(c *cobra.Command, places []string, v *audit.Verify
 		v.Anchors = append(v.Anchors, store)
 	}
 	return places, nil
+}
+
+// open opens the heads, anchors and recordings that the command line names, and
+// returns what reads recordings.
+func (f verifyFlags) open(ctx context.Context, v *audit.VerifyConfig) ([]age.Identity, error) {
+	if f.heads != "" {
+		data, err := os.ReadFile(f.heads)
+		if err != nil {
+			return nil, err
+		}
+		v.Heads = strings.Fields(string(data))
+	}
+	for _, place := range f.anchors {
+		files, err := openPlace(ctx, place)
+		if err != nil {
+			return nil, err
+		}
+		v.Anchors = append(v.Anchors, audit.AnchorStore{Name: place, FS: files})
+	}
+	identities, err := readIdentities(f.reader)
+	if err != nil {
+		return nil, err
+	}
+	if f.bodies != "" {
+		files, err := openPlace(ctx, f.bodies)
+		if err != nil {
+			return nil, err
+		}
+		v.Bodies = recorder.Check(files, identities...)
+	}
+	return identities, nil
 }
 
 // logsIn names the logs in a place that holds a folder for each, as audit.ship
