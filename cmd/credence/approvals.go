@@ -121,17 +121,9 @@ func printTickets(w io.Writer, list []approval.Ticket) error {
 		if x.Holds != "" {
 			resource += " holding " + x.Holds
 		}
-		fmt.Fprintf(t, "%s\t%s\t%q\t%s\t%s\t%q\t%s\t%s\n", x.ID, x.State, x.Agent, x.Role, x.Operation, resource, asks(x.Quorums), x.Expires.Local().Format(stamp))
+		fmt.Fprintf(t, "%s\t%s\t%q\t%s\t%s\t%q\t%s\t%s\n", x.ID, x.State, x.Agent, x.Role, x.Operation, resource, approval.Asks(x.Quorums), x.Expires.Local().Format(stamp))
 	}
 	return t.Flush()
-}
-
-func asks(quorums []approval.Quorum) string {
-	var list []string
-	for _, q := range quorums {
-		list = append(list, fmt.Sprintf("%d of %s", q.Count, q.Group))
-	}
-	return strings.Join(list, ", ")
 }
 
 func newApprovalsShow() *cobra.Command {
@@ -171,7 +163,7 @@ func newApprovalsDecide(verb string) *cobra.Command {
 					until = ", until " + t.Expires.Local().Format(stamp)
 				}
 				if t.State == approval.Pending {
-					until = ", still asks " + asks(t.Missing()) + until
+					until = ", still asks " + approval.Asks(t.Missing()) + until
 				}
 				_, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s by %q%s\n", t.State, t.Operation, t.Agent, until)
 				return err

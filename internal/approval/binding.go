@@ -39,7 +39,7 @@ func Bind(session, role string, r *wire.Request, digest string) string {
 // is another one than a ticket about the call itself, and than one that told of
 // other findings or asked others.
 func BindHolding(session, role string, r *wire.Request, digest, holds string, asked []Quorum) string {
-	return Bind(session, role, r, fmt.Sprintf("holding %s %q %q", digest, holds, asks(asked)))
+	return Bind(session, role, r, fmt.Sprintf("holding %s %q %q", digest, holds, Asks(asked)))
 }
 
 // field writes a string so that no two lists of strings are the same bytes.

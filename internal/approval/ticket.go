@@ -144,7 +144,7 @@ func (t *Ticket) event(kind audit.Type) *audit.Event {
 		Actions: t.Actions, Detail: map[string]string{"ticket": t.ID, "state": string(t.State), "operation": t.Operation, "binding": t.Binding},
 	}
 	if kind == audit.TicketOpened {
-		e.Detail["asks"] = asks(t.Quorums)
+		e.Detail["asks"] = Asks(t.Quorums)
 		if t.Holds != "" {
 			e.Detail["holds"] = t.Holds
 		}
@@ -152,8 +152,8 @@ func (t *Ticket) event(kind audit.Type) *audit.Event {
 	return e
 }
 
-// asks says whom quorums ask.
-func asks(quorums []Quorum) string {
+// Asks says whom quorums ask: "2 of local|sre, 1 of local|pci".
+func Asks(quorums []Quorum) string {
 	var list []string
 	for _, q := range quorums {
 		list = append(list, fmt.Sprintf("%d of %s", q.Count, q.Group))
