@@ -48,15 +48,20 @@ func Run(ctx context.Context, c Config) error {
 	}
 }
 
-// Supervise runs Envoy until ctx ends, and starts it again when it dies: after
-// 100 ms at first, twice as long each time up to 10 s, and from the start again
-// once it has lived for 30 s. It tells died of every death.
+// Supervise runs Envoy until ctx ends, and again when it dies, as Again does.
 func Supervise(ctx context.Context, c Config, died func(err error, wait time.Duration)) {
+	Again(ctx, func() error { return Run(ctx, c) }, died)
+}
+
+// Again runs a child until ctx ends, and again when it dies: after 100 ms at
+// first, twice as long each time up to 10 s, and from the start again once it
+// has lived for 30 s. It tells died of every death.
+func Again(ctx context.Context, run func() error, died func(err error, wait time.Duration)) {
 	const least, most, healthy = 100 * time.Millisecond, 10 * time.Second, 30 * time.Second
 	wait := least
 	for ctx.Err() == nil {
 		began := time.Now()
-		err := Run(ctx, c)
+		err := run()
 		if ctx.Err() != nil {
 			return
 		}
