@@ -49,6 +49,9 @@ func serve(ctx context.Context, path, sockets string, dev bool) error {
 	if err != nil {
 		return err
 	}
+	if err := alone(cfg); err != nil {
+		return err
+	}
 	if sockets == "" {
 		sockets = filepath.Join(cfg.State, "sockets")
 	}

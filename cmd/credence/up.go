@@ -57,6 +57,9 @@ func up(ctx context.Context, path string, f upFlags) error {
 	if err := free(cfg.Listen, "listen"); err != nil {
 		return err
 	}
+	if err := alone(cfg); err != nil {
+		return err
+	}
 	if err := renew(cfg, log); err != nil {
 		return fmt.Errorf("the gateway's certificate could not be renewed: %w", err)
 	}
@@ -172,6 +175,16 @@ func free(address, key string) error {
 		return fmt.Errorf("%s: %s can't be listened on (%w): end what uses it, or choose another address", key, address, err)
 	}
 	return l.Close()
+}
+
+// alone checks that no other gateway has the state folder, whose token and
+// sockets a second one would replace before it finds the log taken.
+func alone(cfg *config.Config) error {
+	c, err := net.Dial("unix", consoleSocket(cfg))
+	if err != nil {
+		return nil
+	}
+	return errors.Join(fmt.Errorf("state: another gateway runs with %s: end it, or give this one a state folder of its own", cfg.State), c.Close())
 }
 
 // sockets of one unit, by file name in the sockets folder.

@@ -219,7 +219,7 @@ func lockDir(dir string) (*os.File, error) {
 		return nil, err
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		return nil, errors.Join(fmt.Errorf("%w: %s", ErrLocked, dir), f.Close())
+		return nil, errors.Join(fmt.Errorf("%w: %s: end it, or name another folder", ErrLocked, dir), f.Close())
 	}
 	return f, nil
 }
