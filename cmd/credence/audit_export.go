@@ -23,7 +23,7 @@ one event. An export is a copy for reading: the log itself is the proof.`,
 			if format == "" {
 				return usageError{errors.New("name the form: --format ocsf, cloudtrail or jsonl")}
 			}
-			place, err := logPlace(c, dir)
+			place, err := logDir(configPath(c), dir)
 			if err != nil {
 				return err
 			}

@@ -164,6 +164,9 @@ func (d *desk) ask(ctx context.Context, method, path string, body []byte, v any)
 		if err := json.NewDecoder(answer.Body).Decode(&said); err != nil || said.Error == "" {
 			return fmt.Errorf("the console answered %s", answer.Status)
 		}
+		if answer.StatusCode == http.StatusBadRequest {
+			return usageError{errors.New(said.Error)}
+		}
 		return errors.New(said.Error)
 	}
 	if v == nil {

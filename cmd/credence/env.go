@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -271,7 +272,23 @@ func pickToken(cfg *config.Config, flag string) (string, error) {
 	} else if err != nil {
 		return "", err
 	}
-	return abs, nil
+	return abs, readable(abs)
+}
+
+// readable checks that a token file holds something: what an SDK says of one
+// that does not names no file. A file of another user's may be for that one.
+func readable(file string) error {
+	text, err := os.ReadFile(file)
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("the token file can't be read: name the agent's token with --token-file: %w", err)
+	}
+	if len(bytes.TrimSpace(text)) == 0 {
+		return fmt.Errorf("the token file %s is empty: name the agent's token with --token-file", file)
+	}
+	return nil
 }
 
 // quote quotes s for a POSIX shell where it needs it.

@@ -41,6 +41,6 @@ func newEnvoyBootstrap() *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().StringVar(&sockets, "sockets", ".credence/sockets", "the sockets folder of `credence serve`")
+	c.Flags().StringVar(&sockets, "sockets", ".credence/sockets", "the sockets `folder` of credence serve")
 	return c
 }

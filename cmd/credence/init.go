@@ -52,7 +52,7 @@ func newInit() *cobra.Command {
 	f.StringVar(&s.Listen, "listen", config.DefaultListen, "address that agents call")
 	f.StringVar(&s.Public, "public-url", "", "https URL that agents call; a CA and a certificate are made for it")
 	f.StringVar(&s.Emulator, "emulator", "", "URL of an AWS emulator such as moto, in place of AWS")
-	f.StringVar(&s.Account, "account", "123456789012", "AWS account")
+	f.StringVar(&s.Account, "account", "", "AWS account; an emulator has "+emulatorAccount+" when none is named")
 	f.StringVar(&s.Region, "region", "us-east-1", "AWS region")
 	f.StringVar(&s.RoleARN, "role-arn", "", "AWS role that credence assumes for agents (default: credence-agent in the account)")
 	f.StringVar(&s.Anchor, "anchor", "", "folder that keeps the log's checkpoints, best on another volume (default: one outside of this folder, on another volume where there is one)")
@@ -105,7 +105,16 @@ func initialise(c *cobra.Command, path string, s setup) error {
 	return s.explain(c, path)
 }
 
+// emulatorAccount is the account of moto and of most emulators.
+const emulatorAccount = "123456789012"
+
 func (s *setup) complete() error {
+	switch {
+	case s.Account == "" && s.Emulator == "":
+		return errors.New("name the AWS account: --account 111122223333")
+	case s.Account == "":
+		s.Account = emulatorAccount
+	}
 	if s.RoleARN == "" {
 		s.RoleARN = "arn:aws:iam::" + s.Account + ":role/credence-agent"
 	}

@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/rand"
 	"encoding/hex"
+	"fmt"
 	"os"
 	"path/filepath"
 
@@ -20,7 +21,10 @@ func anchorFolder(asked, dir string) (folder string, other bool, err error) {
 		if err == nil {
 			err = os.MkdirAll(folder, 0o700)
 		}
-		return folder, err == nil && otherVolume(folder, dir), err
+		if err != nil {
+			return "", false, fmt.Errorf("--anchor: the folder can't be made: %w: name another", err)
+		}
+		return folder, otherVolume(folder, dir), nil
 	}
 	var id [4]byte
 	_, _ = rand.Read(id[:]) // never fails: crypto/rand.Read

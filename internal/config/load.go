@@ -58,7 +58,7 @@ func read(path string) ([]byte, error) {
 	defer f.Close() //nolint:errcheck // read only
 	data, err := io.ReadAll(io.LimitReader(f, maxSize+1))
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s can't be read as a configuration: name the file with --config: %w", path, err)
 	}
 	if len(data) > maxSize {
 		return nil, fmt.Errorf("%s is over 1 MiB, which no configuration is", path)
