@@ -15,6 +15,7 @@ const (
 	SessionOpen    Type = "session.open"
 	SessionDeny    Type = "session.deny"
 	SessionRevoke  Type = "session.revoke" // a person ended a session
+	AgentRevoke    Type = "agent.revoke"   // a person ended all sessions of an agent; session.revoke of each follows
 	TicketOpened   Type = "ticket.opened"  // a call asks for approval
 	TicketDecided  Type = "ticket.decided" // somebody approved or denied one
 	TicketSpent    Type = "ticket.spent"   // the approved call is made; call.begin follows

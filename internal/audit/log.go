@@ -68,11 +68,22 @@ type Config struct {
 	// together, before they are, when one of them names a recording. nil: nothing
 	// is waited for.
 	Before func() error
+	// Revoked is told by Open, in order, of all that the log says was ended by a
+	// person. Default: nobody is told.
+	Revoked func(Revocation)
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
 	// File opens a segment for appending. Default: the file system. Tests put
 	// failures here.
 	File func(path string) (File, error)
+}
+
+// Revocation is what a session.revoke or an agent.revoke says.
+type Revocation struct {
+	Session string    // that was ended; "" when all of Agent's were
+	Agent   string    // whose sessions all were
+	Before  time.Time // of Agent: those that rest on identity tokens issued before
+	At      time.Time
 }
 
 // File is what the log needs of a segment's file.
@@ -198,6 +209,9 @@ func (c *Config) fill() {
 	}
 	if c.Alarm == nil {
 		c.Alarm = func(string, error) {}
+	}
+	if c.Revoked == nil {
+		c.Revoked = func(Revocation) {}
 	}
 	if c.SegmentSize == 0 {
 		c.SegmentSize = 64 << 20

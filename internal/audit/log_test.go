@@ -410,3 +410,36 @@ func TestOpenSyncsWhatItTakesOver(t *testing.T) {
 		}
 	}
 }
+
+// TestRevocationsAreTold: who opens a log learns what it says was ended.
+func TestRevocationsAreTold(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "log")
+	at := time.Date(2026, 11, 26, 12, 0, 0, 1000, time.UTC)
+	before := at.Add(time.Minute).Truncate(time.Second)
+	l, err := audit.Open(audit.Config{Dir: dir})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range []*audit.Event{
+		{Type: audit.SessionOpen, Identity: &audit.Identity{Session: "s1", Principal: "corp|a"}},
+		{Type: audit.AgentRevoke, Time: at, Identity: &audit.Identity{Principal: "corp|a"}, Detail: map[string]string{"before": before.Format(time.RFC3339)}},
+		{Type: audit.SessionRevoke, Time: at, Identity: &audit.Identity{Session: "s1"}},
+	} {
+		if _, err := l.Append(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var told []audit.Revocation
+	if l, err = audit.Open(audit.Config{Dir: dir, Revoked: func(r audit.Revocation) { told = append(told, r) }}); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]audit.Revocation{{Agent: "corp|a", Before: before, At: at}, {Session: "s1", At: at}}, told); diff != "" {
+		t.Error(diff)
+	}
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+}

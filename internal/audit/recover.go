@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 )
@@ -21,6 +22,7 @@ import (
 // recovery is what Open found in a log.
 type recovery struct {
 	pub        *publisher
+	told       func(Revocation)
 	leaves     Index
 	torn       int64             // bytes cut off
 	unpaired   map[string][]byte // begins without an end, by call id
@@ -70,7 +72,7 @@ func (l *Log) recover() (*recovery, error) {
 	if err := makeReserve(l.cfg.Dir); err != nil {
 		return nil, fmt.Errorf("the log's reserve can't be written: %w", err)
 	}
-	found := &recovery{unpaired: map[string][]byte{}, pub: &publisher{dir: l.cfg.Dir}}
+	found := &recovery{unpaired: map[string][]byte{}, pub: &publisher{dir: l.cfg.Dir}, told: l.cfg.Revoked}
 	if err := found.readCheckpoint(l.cfg.Dir); err != nil {
 		return nil, err
 	}
@@ -275,7 +277,30 @@ func (f *recovery) note(leaf []byte) error {
 			return err
 		}
 		f.opened(b)
+	case SessionRevoke, AgentRevoke:
+		return f.revoked(leaf)
 	}
+	return nil
+}
+
+// revoked passes an ending on.
+func (f *recovery) revoked(leaf []byte) error {
+	var b body
+	if err := json.Unmarshal(leaf, &b); err != nil {
+		return err
+	}
+	at, err := time.Parse(timeForm, b.Time)
+	if err != nil {
+		return err
+	}
+	r := Revocation{At: at, Session: b.Session.ID}
+	if b.Type == AgentRevoke {
+		r.Agent = b.Session.Principal
+		if r.Before, err = time.Parse(time.RFC3339, b.Detail["before"]); err != nil {
+			return err
+		}
+	}
+	f.told(r)
 	return nil
 }
 
