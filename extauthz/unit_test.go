@@ -103,7 +103,7 @@ func newUnit(t testing.TB, edit func(*extauthz.Config)) *unit {
 	directory := must(awsapi.NewDirectory(catalog, []awsapi.Connection{
 		{Name: "prod", Account: account, Regions: []string{"us-east-1", "eu-central-1"}, Services: []string{"s3", "dynamodb", "sqs", "sts", "iam"}},
 	}))
-	u.keeper = must(session.New(session.Config{Ring: secret.NewRing(), Now: clock, Revoked: func(id string) bool { return u.ended[id] }}))
+	u.keeper = must(session.New(session.Config{Ring: secret.NewRing(), Now: clock, Revoked: func(s session.Session) bool { return u.ended[s.ID] }}))
 	u.grants = must(grant.New(grant.Config{Now: clock}))
 	u.log = must(audit.Open(audit.Config{Dir: u.dir, Origin: "test"}))
 	minter := must(mint.New(mint.Config{STS: func(mint.Role, string) mint.STS { return u.sts }, Now: clock}))

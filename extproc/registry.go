@@ -53,11 +53,14 @@ func (r *registry) of(session string) []*exchange {
 	return list
 }
 
-// Kill cuts every open exchange of a session and returns how many there were.
+// Kill cuts every open exchange of some sessions and returns how many there were.
 // An upload fails at AWS, a response ends incomplete at the agent, in every
-// class. The session must be refused by Config.Live before Kill is called.
-func (s *Server) Kill(session string) int {
-	list := s.open.of(session)
+// class. The sessions must be refused by Config.Live before Kill is called.
+func (s *Server) Kill(sessions ...string) int {
+	var list []*exchange
+	for _, id := range sessions {
+		list = append(list, s.open.of(id)...)
+	}
 	var all sync.WaitGroup
 	for _, x := range list {
 		all.Go(x.kill)

@@ -17,7 +17,7 @@ func (u *unit) openLog() error {
 		return err
 	}
 	u.log, err = audit.Open(audit.Config{
-		Dir: u.cfg.Audit.Dir, Origin: u.cfg.Audit.Origin, Anchors: anchors, Alarm: u.alarm,
+		Dir: u.cfg.Audit.Dir, Origin: u.cfg.Audit.Origin, Anchors: anchors, Alarm: u.alarm, Revoked: u.ended.logged,
 		Before: func() error { return u.bodies.Sync() }, // a leaf that names a recording has come by it
 	})
 	return err

@@ -13,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"filippo.io/age"
 
@@ -21,6 +22,7 @@ import (
 	"github.com/credence-gateway/credence/internal/config"
 	"github.com/credence-gateway/credence/internal/console"
 	"github.com/credence-gateway/credence/internal/replay"
+	"github.com/credence-gateway/credence/internal/state"
 )
 
 // desk is the console's API as the verbs ask it: the running gateway's over its
@@ -55,12 +57,11 @@ func openDesk(cfg *config.Config) (*desk, error) {
 	}
 	record, d := lateLog{cfg: cfg}, &desk{}
 	h, err := console.New(console.Config{
-		Kill: func(ctx context.Context, session, reason string) (int, error) {
-			store, err := openState(ctx, cfg)
-			if err != nil {
-				return 0, err
-			}
-			return 0, errors.Join(store.Revoke(ctx, revocation(session, reason)), store.Close())
+		Kill: func(ctx context.Context, sessions []string, reason string) (int, error) {
+			return 0, withState(ctx, cfg, func(s *state.Store) error { return keepEnded(ctx, s, sessions, reason) })
+		},
+		EndAgent: func(ctx context.Context, agent string, before time.Time, reason string) error {
+			return withState(ctx, cfg, func(s *state.Store) error { return keepAgent(ctx, s, agent, before, reason) })
 		},
 		Index: index, Log: replay.Folder(cfg.Audit.Dir), Record: record.append,
 		Erase: func(ctx context.Context, session string, say func([]string) error) error {
@@ -74,6 +75,15 @@ func openDesk(cfg *config.Config) (*desk, error) {
 	d.client.Transport = within{h}
 	d.close = func() error { return errors.Join(record.close(), index.Close()) }
 	return d, nil
+}
+
+// withState does something with the state file. Its error is console.ErrState.
+func withState(ctx context.Context, cfg *config.Config, do func(*state.Store) error) error {
+	s, err := openState(ctx, cfg)
+	if err != nil {
+		return unkept(err)
+	}
+	return errors.Join(do(s), unkept(s.Close()))
 }
 
 // lateLog opens the log when something is to be recorded: reading needs none.
@@ -156,9 +166,6 @@ func (d *desk) ask(ctx context.Context, method, path string, body []byte, v any)
 		return err
 	}
 	defer answer.Body.Close() //nolint:errcheck // read only
-	if d.fault != nil {
-		return d.fault
-	}
 	if answer.StatusCode != http.StatusOK {
 		var said struct{ Error string }
 		if err := json.NewDecoder(answer.Body).Decode(&said); err != nil || said.Error == "" {
@@ -166,6 +173,9 @@ func (d *desk) ask(ctx context.Context, method, path string, body []byte, v any)
 		}
 		if answer.StatusCode == http.StatusBadRequest {
 			return usageError{errors.New(said.Error)}
+		}
+		if d.fault != nil && said.Error == console.Failed {
+			return d.fault
 		}
 		return errors.New(said.Error)
 	}

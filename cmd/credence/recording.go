@@ -81,7 +81,7 @@ func (u *unit) openConsole() (err error) {
 	if u.index, err = replay.OpenIndex(filepath.Join(u.cfg.State, "index.sqlite"), log); err != nil {
 		return err
 	}
-	c := console.Config{Index: u.index, Log: log, Kill: u.kill, Record: func(ctx context.Context, e *audit.Event) error {
+	c := console.Config{Index: u.index, Log: log, Kill: u.kill, EndAgent: u.endAgent, Record: func(ctx context.Context, e *audit.Event) error {
 		_, err := u.append(ctx, signed(e))
 		return err
 	}}

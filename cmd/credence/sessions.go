@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"text/tabwriter"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -201,24 +202,37 @@ func (s *summary) print(w io.Writer) error {
 }
 
 func newSessionsKill() *cobra.Command {
-	var reason string
+	var agent, reason string
 	c := &cobra.Command{
-		Use:   "kill SESSION",
-		Short: "End a session now, on record",
+		Use:   "kill SESSION | --agent AGENT",
+		Short: "End a session, or all of an agent's, now and on record",
 		Long: `End a session now: its keys are good for nothing any more, calls that are open
 are cut (an upload fails at AWS, an answer ends incomplete at the agent), and the
 AWS credentials that were minted for it are dropped. The log says who ended it and
 why. It stays ended when the gateway starts again.
 
-The agent may log in anew. To keep it out, forbid it in a policy: policies are
-read again at once.`,
-		Example: `  credence sessions kill si7stnbo… --reason "its token leaked"`,
-		Args:    cobra.ExactArgs(1),
+With --agent this is done to all sessions of an agent, named as "sessions list"
+names it. Identity tokens of that agent that were issued before count no more
+either, so that whoever holds one can't open another session. A minute is added,
+by which the issuer's clock may be ahead.
+
+After that the agent may log in anew: after one session was ended with the same
+identity token, after --agent with one that was issued later. To keep it out,
+forbid it in a policy: policies are read again at once.`,
+		Example: `  credence sessions kill si7stnbo… --reason "its token leaked"
+  credence sessions kill --agent 'corp|build-7' --reason "its host was broken into"`,
+		Args: cobra.MaximumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if (agent != "") == (len(args) == 1) {
+				return usageError{errors.New(`name one session, or the agent whose sessions end: credence sessions kill --agent "issuer|subject"`)}
+			}
 			if strings.TrimSpace(reason) == "" {
 				return usageError{errors.New(`say why, for the record: --reason "its token leaked"`)}
 			}
 			return withDesk(c, func(ctx context.Context, _ *config.Config, d *desk) error {
+				if agent != "" {
+					return killAgent(ctx, c.OutOrStdout(), d, agent, reason)
+				}
 				var answer struct{ Cut int }
 				if err := d.post(ctx, "/v1/sessions/"+url.PathEscape(args[0])+"/kill", console.Kill{Reason: reason}, &answer); err != nil {
 					return err
@@ -228,8 +242,19 @@ read again at once.`,
 			})
 		},
 	}
+	c.Flags().StringVar(&agent, "agent", "", `all sessions of this agent, "issuer|subject"`)
 	c.Flags().StringVar(&reason, "reason", "", "why, for the record")
 	return c
+}
+
+func killAgent(ctx context.Context, w io.Writer, d *desk, agent, reason string) error {
+	var k console.Killed
+	if err := d.post(ctx, "/v1/sessions/kill", console.KillAgent{Agent: agent, Reason: reason}, &k); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(w, "ended: %d sessions of %s; %d of their calls were open and are cut\nit may log in again with an identity token issued at %s or later\n",
+		k.Sessions, field(agent), k.Cut, k.Before.Format(time.RFC3339))
+	return err
 }
 
 func newSessionsShred() *cobra.Command {

@@ -71,7 +71,7 @@ type unit struct {
 // newUnit builds the rooms in the order in which they need each other. The log
 // comes first: what follows is recorded in it.
 func newUnit(cfg *config.Config, log zerolog.Logger, sockets string, dev bool) (*unit, error) {
-	u := &unit{zlog: log, cfg: cfg, dev: dev, keys: sigv4.NewKeyCache(0), metrics: newMetrics()}
+	u := &unit{zlog: log, cfg: cfg, dev: dev, keys: sigv4.NewKeyCache(0), metrics: newMetrics(), ended: newEndings()}
 	if dev {
 		if err := emulatorsOnly(cfg); err != nil {
 			return nil, err
@@ -102,7 +102,7 @@ func (u *unit) close() error {
 	if u.index != nil {
 		errs = append(errs, u.index.Close())
 	}
-	if u.ended != nil {
+	if u.ended.store != nil {
 		errs = append(errs, u.ended.store.Close())
 	}
 	if u.bodies != nil {
@@ -172,7 +172,7 @@ func (u *unit) openSessions() error {
 	if u.ring, err = secret.OpenRing(keyDir(u.cfg)); err != nil {
 		return err
 	}
-	if u.ended, err = openEndings(context.Background(), u.cfg); err != nil {
+	if err = u.ended.open(context.Background(), u.cfg); err != nil {
 		return err
 	}
 	u.keeper, err = session.New(session.Config{Ring: u.ring, Revoked: u.ended.has})
@@ -275,7 +275,7 @@ func (u *unit) openLogin() error {
 		roles = append(roles, login.Role{Name: r.Name, ARN: u.cfg.GatewayARN(r)})
 	}
 	h, err := login.New(login.Config{
-		Issuers: issuers, Roles: roles, TTL: u.cfg.Sessions.TTL.D(), MayOpen: u.mayOpen, Issue: u.keeper.Issue, Encode: awsapi.EncodeError,
+		Issuers: issuers, Roles: roles, TTL: u.cfg.Sessions.TTL.D(), MayOpen: u.mayOpen, Ended: u.ended.barred, Issue: u.keeper.Issue, Encode: awsapi.EncodeError,
 		Record: func(ctx context.Context, e *audit.Event) error {
 			_, err := u.append(ctx, e)
 			return err

@@ -9,7 +9,6 @@ import (
 
 	"github.com/credence-gateway/credence/internal/audit"
 	"github.com/credence-gateway/credence/internal/bodies"
-	"github.com/credence-gateway/credence/internal/replay"
 )
 
 // View is somebody's reading of recordings outside the gateway.
@@ -100,46 +99,3 @@ func (a *api) shredded(ctx context.Context, session, reason string, keys []strin
 
 // maxKeys is how many keys one audit.Shred lists.
 const maxKeys = 64
-
-// Kill says why a session is ended.
-type Kill struct {
-	Reason string `json:"reason"`
-}
-
-// kill ends a session that the log knows. It is recorded before it acts.
-func (a *api) kill(r *http.Request) (any, error) {
-	var k Kill
-	if err := decode(r, &k); err != nil {
-		return nil, err
-	}
-	if strings.TrimSpace(k.Reason) == "" {
-		return nil, failure{http.StatusBadRequest, "ending a session needs a reason"}
-	}
-	session := r.PathValue("id")
-	known, err := a.knows(r.Context(), session)
-	if err != nil {
-		return nil, err
-	}
-	if !known {
-		return nil, failure{http.StatusNotFound, "the log knows no session " + session}
-	}
-	err = a.Record(r.Context(), &audit.Event{
-		Type: audit.SessionRevoke, Identity: &audit.Identity{Session: session}, Outcome: "complete", Detail: map[string]string{"reason": k.Reason},
-	})
-	if err != nil {
-		return nil, err
-	}
-	cut, err := a.Kill(r.Context(), session, k.Reason)
-	return map[string]int{"cut": cut}, err
-}
-
-func (a *api) knows(ctx context.Context, session string) (bool, error) {
-	if strings.Contains(session, "*") {
-		return false, nil
-	}
-	if _, err := a.Index.Update(ctx); err != nil {
-		return false, err
-	}
-	list, err := a.Index.Search(ctx, replay.Query{Session: session, Limit: 1})
-	return len(list) > 0, err
-}

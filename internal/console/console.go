@@ -18,7 +18,8 @@ import (
 	"github.com/credence-gateway/credence/internal/replay"
 )
 
-// Config is what the API stands on. Index, Log, Record and Kill must be set.
+// Config is what the API stands on. Index, Log, Record, Kill and EndAgent must be
+// set.
 type Config struct {
 	// Index answers questions across sessions; it is updated before each.
 	Index *replay.Index
@@ -32,9 +33,12 @@ type Config struct {
 	// Erase deletes a session's keys, after say was told which: bodies.Erase.
 	// nil when nothing is recorded.
 	Erase func(ctx context.Context, session string, say func(keys []string) error) error
-	// Kill ends a session, which was recorded, and returns how many of its calls
-	// it cut.
-	Kill func(ctx context.Context, session, reason string) (int, error)
+	// Kill ends sessions, which was recorded, and returns how many of their calls
+	// it cut, also with ErrState.
+	Kill func(ctx context.Context, sessions []string, reason string) (int, error)
+	// EndAgent refuses an agent, "<issuer-alias>|<sub>", all that rests on identity
+	// tokens issued before a time, which was recorded; with ErrState too.
+	EndAgent func(ctx context.Context, agent string, before time.Time, reason string) error
 	// Approvals are the gateway's tickets. nil where it does not run.
 	Approvals *approval.Book
 	// Voter says who asks. nil: nobody can approve.
@@ -54,13 +58,18 @@ type Shipping struct {
 }
 
 // ErrConfig is returned by New for a Config with something missing.
-var ErrConfig = errors.New("console: Index, Log, Record and Kill must be set")
+var ErrConfig = errors.New("console: Index, Log, Record, Kill and EndAgent must be set")
+
+// ErrState is returned by Config.Kill and EndAgent when what they did is not in
+// the state file. It holds all the same: the log has it, and is read at each
+// start.
+var ErrState = errors.New("the state file can't be written")
 
 type api struct{ Config }
 
 // New returns the API's handler.
 func New(c Config) (http.Handler, error) {
-	if c.Index == nil || c.Log == nil || c.Record == nil || c.Kill == nil {
+	if c.Index == nil || c.Log == nil || c.Record == nil || c.Kill == nil || c.EndAgent == nil {
 		return nil, ErrConfig
 	}
 	if c.Now == nil {
@@ -76,6 +85,7 @@ func New(c Config) (http.Handler, error) {
 		"GET /v1/sessions/{id}":           a.timeline,
 		"POST /v1/sessions/{id}/shred":    a.shred,
 		"POST /v1/sessions/{id}/kill":     a.kill,
+		"POST /v1/sessions/kill":          a.killAgent,
 		"GET /v1/approvals":               a.tickets,
 		"GET /v1/approvals/{id}":          a.ticket,
 		"POST /v1/approvals/{id}/approve": a.approve,
@@ -90,6 +100,9 @@ func New(c Config) (http.Handler, error) {
 	}
 	return mux, nil
 }
+
+// Failed is what the caller is told of an error that only the operator is told.
+const Failed = "the gateway failed: its own log says why"
 
 // failure is an error that the caller is told.
 type failure struct {
@@ -113,7 +126,7 @@ func (a *api) answer(h func(*http.Request) (any, error)) http.Handler {
 			status, v = f.status, map[string]string{"error": f.text}
 		case err != nil:
 			a.Fault(err)
-			status, v = http.StatusInternalServerError, map[string]string{"error": "the gateway failed: its own log says why"}
+			status, v = http.StatusInternalServerError, map[string]string{"error": Failed}
 		}
 		w.Header().Set("Content-Type", "application/json")
 		w.Header().Set("Cache-Control", "no-store")

@@ -5,11 +5,13 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"filippo.io/age"
 	"github.com/google/go-cmp/cmp"
@@ -20,6 +22,9 @@ import (
 	"github.com/credence-gateway/credence/internal/replay"
 )
 
+// at is the console's clock.
+var at = time.Now().UTC().Truncate(time.Second)
+
 // unit is a console over a log and a store of its own.
 type unit struct {
 	*testing.T
@@ -28,7 +33,9 @@ type unit struct {
 	dir    string
 	store  *bodies.Store
 	killed []string
+	index  *replay.Index
 	broken error // what recording an event fails with
+	state  error // what ending fails with, and does
 	faults []error
 }
 
@@ -51,8 +58,9 @@ func newUnit(t *testing.T) *unit {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = errors.Join(index.Close(), u.store.Close(), u.log.Close()) })
+	u.index = index
 	u.api, err = console.New(console.Config{
-		Index: index, Log: replay.Folder(u.dir), Record: u.append, Kill: u.kill, Read: bodies.NewReader(recordings, id).Read, Erase: u.store.Erase,
+		Index: index, Log: replay.Folder(u.dir), Record: u.append, Kill: u.kill, EndAgent: u.endAgent, Now: func() time.Time { return at }, Read: bodies.NewReader(recordings, id).Read, Erase: u.store.Erase,
 		Shipping: func() console.Shipping { return console.Shipping{LagSeconds: 7} },
 		Fault:    func(err error) { u.faults = append(u.faults, err) },
 	})
@@ -242,9 +250,14 @@ func TestShred(t *testing.T) {
 	}
 }
 
-func (u *unit) kill(_ context.Context, session, reason string) (int, error) {
-	u.killed = append(u.killed, session+" "+reason)
-	return 2, nil
+func (u *unit) kill(_ context.Context, sessions []string, reason string) (int, error) {
+	u.killed = append(u.killed, strings.Join(sessions, ",")+" "+reason)
+	return 2, u.state
+}
+
+func (u *unit) endAgent(_ context.Context, agent string, before time.Time, reason string) error {
+	u.killed = append(u.killed, agent+" "+before.Format(time.RFC3339)+" "+reason)
+	return u.state
 }
 
 // TestKill: a session that the log knows is ended for a reason, and the log says so
@@ -279,6 +292,101 @@ func TestKill(t *testing.T) {
 	}
 }
 
+// open records that an agent has opened a session, good for so long.
+func (u *unit) open(session, agent string, life time.Duration) {
+	u.Helper()
+	_, err := u.log.Append(u.Context(), &audit.Event{
+		Type: audit.SessionOpen, Time: at, Identity: &audit.Identity{Principal: agent, Session: session}, Detail: map[string]string{"expires": at.Add(life).Format(time.RFC3339)},
+	})
+	if err != nil {
+		u.Fatal(err)
+	}
+}
+
+// TestKillAgent: all sessions of one agent that live are ended, each on record,
+// after it is on record that they are.
+func TestKillAgent(t *testing.T) {
+	u := newUnit(t)
+	for id, agent := range map[string]string{"a1": "corp|a", "a2": "corp|a", "b1": "corp|b", "b2": "corp|a2", "wild": "corp|*"} {
+		u.open(id, agent, time.Hour)
+	}
+	u.open("over", "corp|a", -time.Second)
+	u.open("ended", "corp|a", time.Hour)
+	if status, v := u.ask("POST", "/v1/sessions/ended/kill", `{"reason":"before"}`); status != 200 {
+		t.Fatal(v)
+	}
+	u.killed = nil
+	u.broken = errors.New("no space left on device")
+	if status, _ := u.ask("POST", "/v1/sessions/kill", `{"agent":"corp|a","reason":"x"}`); status != 500 || len(u.killed) > 0 {
+		t.Errorf("without a record: %d, ended %v", status, u.killed)
+	}
+	u.broken = nil
+	for _, tt := range []struct {
+		body   string
+		status int
+		says   string
+	}{
+		{`{"agent":"corp|a"}`, 400, "needs a reason"}, {`{"agent":"corp|a","reason":" "}`, 400, "needs a reason"}, {`{"reason":"x"}`, 400, "say whose"},
+		{`{"agent":"a","reason":"x"}`, 404, `no agent "a": name it in full, as sessions list does: issuer|subject`},
+		{`{"agent":"corp|?","reason":"x"}`, 404, "no agent"}, {`{"agent":"corp|**","reason":"x"}`, 404, "no agent"},
+	} {
+		status, v := u.ask("POST", "/v1/sessions/kill", tt.body)
+		if said, _ := v.(map[string]any)["error"].(string); status != tt.status || !strings.Contains(said, tt.says) {
+			t.Errorf("%s: %d %v", tt.body, status, v)
+		}
+	}
+	status, v := u.ask("POST", "/v1/sessions/kill", `{"agent":"corp|a","reason":"it leaked"}`)
+	before := at.Add(61 * time.Second).Format(time.RFC3339)
+	if diff := cmp.Diff(map[string]any{"sessions": 2.0, "cut": 2.0, "before": before}, v); status != 200 || diff != "" {
+		t.Error(status, diff)
+	}
+	if len(u.killed) != 2 || u.killed[0] != "corp|a "+before+" it leaked" || u.killed[1] != "a1,a2 it leaked" && u.killed[1] != "a2,a1 it leaked" {
+		t.Errorf("ended %q", u.killed)
+	}
+	var last []string
+	for data, err := range audit.Read(u.dir) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = append(last, string(data))
+	}
+	if of := last[len(last)-3]; !strings.Contains(of, `"before":"`+before+`","reason":"it leaked"`) || !strings.Contains(of, `"principalId":"corp|a"`) || !strings.Contains(of, `"eventType":"agent.revoke"`) {
+		t.Errorf("recorded %s", of)
+	}
+	for id, want := range map[string][]string{"a1": {"session.open", "session.revoke"}, "a2": {"session.open", "session.revoke"}, "b1": {"session.open"}, "b2": {"session.open"}, "over": {"session.open"}} {
+		if diff := cmp.Diff(want, u.kinds(id)); diff != "" {
+			t.Error(id, diff)
+		}
+	}
+	if _, v := u.ask("POST", "/v1/sessions/kill", `{"agent":"corp|a","reason":"again"}`); v.(map[string]any)["sessions"] != 0.0 {
+		t.Errorf("ended twice: %v", v)
+	}
+}
+
+// TestKillWithoutState: what can't be written into the state file, or be looked
+// up in the index, is ended all the same, and who asked is told.
+func TestKillWithoutState(t *testing.T) {
+	u := newUnit(t)
+	u.open("a1", "corp|a", time.Hour)
+	u.open("a2", "corp|a", time.Hour)
+	u.state = fmt.Errorf("%w: disk full", console.ErrState)
+	_ = u.index.Close()
+	for _, tt := range []struct{ path, body, want string }{
+		{"/v1/sessions/a1/kill", `{"reason":"x"}`, "the session a1 is ended and 2 of its calls are cut, which only the log keeps: the state file can't be written: disk full: mend it and run this again"},
+		{"/v1/sessions/kill", `{"agent":"corp|a","reason":"x"}`, "the sessions of corp|a are ended, 1, and 2 of their calls are cut, which only the log keeps: the state file can't be written: disk full: mend it and run this again"},
+	} {
+		if status, v := u.ask("POST", tt.path, tt.body); status != 500 || v.(map[string]any)["error"] != tt.want {
+			t.Errorf("%s: %d %v\nwant %s", tt.path, status, v, tt.want)
+		}
+	}
+	if diff := cmp.Diff([]string{"a1 x", "corp|a " + at.Add(61*time.Second).Format(time.RFC3339) + " x", "a2 x"}, u.killed); diff != "" {
+		t.Error(diff)
+	}
+	if diff := cmp.Diff([]string{"session.open", "session.revoke"}, u.kinds("a1")); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // TestShredThatFails: who asked is told that nothing is erased, and so is the log.
 func TestShredThatFails(t *testing.T) {
 	u := newUnit(t)
@@ -288,7 +396,7 @@ func TestShredThatFails(t *testing.T) {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = index.Close() })
-	u.api, err = console.New(console.Config{Index: index, Log: replay.Folder(u.dir), Record: u.append, Kill: u.kill, Erase: func(_ context.Context, _ string, say func([]string) error) error {
+	u.api, err = console.New(console.Config{Index: index, Log: replay.Folder(u.dir), Record: u.append, Kill: u.kill, EndAgent: u.endAgent, Erase: func(_ context.Context, _ string, say func([]string) error) error {
 		return errors.Join(say([]string{"alpha/1"}), errors.New("the bucket keeps it"))
 	}})
 	if err != nil {

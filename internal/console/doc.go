@@ -6,6 +6,7 @@
 //	GET  /v1/sessions/{id}                          the session's timeline: replay.Entry, in order
 //	POST /v1/sessions/{id}/shred   {"reason": …}    erases its recordings: {"keys": […]}
 //	POST /v1/sessions/{id}/kill    {"reason": …}    ends it: {"cut": …} of its calls were open
+//	POST /v1/sessions/kill   {"agent": …, "reason": …}    ends all of an agent's: Killed
 //	GET  /v1/approvals                              approval.Ticket, the newest first
 //	GET  /v1/approvals/{id}                         approval.Ticket
 //	POST /v1/approvals/{id}/{approve|deny}  {"reason": …}    decides it: approval.Ticket
@@ -21,10 +22,16 @@
 // status 400, 403 (who asks is not known), 404, 409, 410 (erased), 500, 501 (not
 // set up) or 502 (what was shipped could not be erased).
 //
-// Reading a recording, erasing one and ending a session are in the log before
-// the answer leaves: replay.view, body.shred and session.revoke, which say who
+// Reading a recording, erasing one and ending sessions are in the log before the
+// answer leaves: replay.view, body.shred, session.revoke, agent.revoke, which say who
 // ("by": today the user id on the gateway's host), what, and what for. A record
 // that fails stops the act.
+//
+// All sessions of an agent are ended by the age of the identity token that each
+// rests on: those that live, and those that it would yet get with tokens that
+// were issued before the act (and in the minute after, by which an issuer's clock
+// may be ahead). With a newer token the agent may log in again, unless policy
+// forbids it.
 //
 // The handler trusts its listener: it belongs on a Unix socket (0600) or behind
 // a sign-in.

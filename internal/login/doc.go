@@ -27,7 +27,8 @@
 //
 // # Session
 //
-// Who may open which role is asked of policy. A session lives as long as asked,
+// An agent whose sessions a person ended logs in again with a token that was
+// issued since, and with no other. Who may open which role is asked of policy. A session lives as long as asked,
 // but not longer than the gateway or policy allow. Every session is recorded
 // before its keys leave, and one that can't be recorded is not opened; so is
 // every refusal of a proven agent, at most ten per agent in ten seconds.
@@ -79,6 +80,9 @@ type Config struct {
 	TTL time.Duration
 	// MayOpen asks policy whether a principal may open a role. Required.
 	MayOpen func(p identity.Principal, role string, source netip.Addr) Permit
+	// Ended reports whether a person ended all sessions of a principal's that rest
+	// on identity tokens of that age. Default: nobody did.
+	Ended func(p identity.Principal, issued time.Time) bool
 	// Issue makes the session's keys. Required.
 	Issue func(session.Session) (session.Keys, error)
 	// Record writes an event and returns when it is durable. Required.
@@ -136,6 +140,9 @@ func (c *Config) fill() {
 	if c.Client == nil {
 		c.Client = defaultClient()
 	}
+	if c.Ended == nil {
+		c.Ended = func(identity.Principal, time.Time) bool { return false }
+	}
 	if c.Refused == nil {
 		c.Refused = func(netip.Addr, string, error) {}
 	}
@@ -180,6 +187,9 @@ func (h *Handler) open(r *http.Request, a ask) (opened, *Refusal) {
 		return opened{}, refusal
 	}
 	e := event(a, p, from)
+	if h.cfg.Ended(p.principal, p.issued) {
+		return opened{}, h.deny(r.Context(), e, from, agentEnded(p.principal))
+	}
 	role, refusal := a.role(p, from)
 	if refusal != nil {
 		return opened{}, h.deny(r.Context(), e, from, refusal)
@@ -199,7 +209,7 @@ func (h *Handler) issue(ctx context.Context, a ask, e *audit.Event, p proof, fro
 	now := h.cfg.Now()
 	s := session.Session{
 		ID: session.NewID(), Principal: p.principal, Role: e.Identity.Role, Name: a.name,
-		Issued: now, Expires: now.Add(shortest(a.duration, h.cfg.TTL, permit.Duration)),
+		Issued: now, Expires: now.Add(shortest(a.duration, h.cfg.TTL, permit.Duration)), Proven: p.issued,
 	}
 	keys, err := h.cfg.Issue(s)
 	switch {

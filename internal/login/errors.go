@@ -72,6 +72,14 @@ func expired(why string) *Refusal {
 	return r
 }
 
+// agentEnded refuses a token from before a person ended all that rests on it.
+func agentEnded(p identity.Principal) *Refusal {
+	return &Refusal{
+		Status: http.StatusBadRequest, Code: "ExpiredTokenException", Rule: "agent-ended",
+		Message: fmt.Sprintf("credence: the sessions of %s were ended, and its identity tokens from before that count no more: fetch a new one", p.ID()),
+	}
+}
+
 func noKeys(why error) *Refusal {
 	return &Refusal{
 		Status: http.StatusBadRequest, Code: "IDPCommunicationError", Rule: "issuer-keys", why: why,

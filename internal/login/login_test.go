@@ -304,6 +304,67 @@ func TestDeniedAndUnrecorded(t *testing.T) {
 	}
 }
 
+// TestEndedAgent: when a person has ended an agent's sessions, its tokens from
+// before count no more, on either wire; newer ones, and others', do.
+func TestEndedAgent(t *testing.T) {
+	i := newIDP(t)
+	issued := now.Add(-10 * time.Second)
+	before, exp := issued.Unix(), now.Add(time.Minute).Unix()
+	g := newGateway(t, i, func(c *login.Config) {
+		c.Ended = func(p identity.Principal, at time.Time) bool { return p.ID() == "corp|agent-7" && at.Unix() < before }
+	})
+	token := i.sign(t, i.claims(map[string]any{"sub": "agent-7", "iat": issued.Unix(), "exp": exp}))
+	if status, body := g.sts(t, form(token)); status != 200 {
+		t.Fatal(body)
+	}
+	keys := g.events[0].Identity
+	if keys.Principal != "corp|agent-7" {
+		t.Fatal(keys)
+	}
+	before++
+	_, body := g.sts(t, form(token))
+	const says = "the sessions of corp|agent-7 were ended, and its identity tokens from before that count no more: fetch a new one"
+	if !strings.HasPrefix(body, "ExpiredTokenException: credence: "+says) {
+		t.Error(body)
+	}
+	if _, body := g.container(t, token); !strings.Contains(body, says) || strings.Contains(body, "SecretAccessKey") {
+		t.Error(body)
+	}
+	for _, e := range g.events[1:] {
+		if e.Type != audit.SessionDeny || e.Rule != "agent-ended" || e.Identity.Principal != "corp|agent-7" {
+			t.Errorf("recorded %+v", e)
+		}
+	}
+	for name, claims := range map[string]map[string]any{
+		"a newer token": {"sub": "agent-7", "iat": before, "exp": exp}, "another agent": {"sub": "agent-8", "iat": issued.Unix(), "exp": exp},
+	} {
+		if status, body := g.sts(t, form(i.sign(t, i.claims(claims)))); status != 200 {
+			t.Errorf("%s: %s", name, body)
+		}
+	}
+}
+
+// TestSessionsKnowTheirToken: a session says when the token was issued that it
+// rests on, and half a second after a second counts as that second.
+func TestSessionsKnowTheirToken(t *testing.T) {
+	i := newIDP(t)
+	var got session.Session
+	g := newGateway(t, i, func(c *login.Config) {
+		issue := c.Issue
+		c.Issue = func(s session.Session) (session.Keys, error) {
+			got = s
+			return issue(s)
+		}
+	})
+	issued := now.Add(-10 * time.Second)
+	if status, body := g.sts(t, form(i.sign(t, i.claims(map[string]any{"iat": float64(issued.Unix()) + .5, "exp": now.Add(time.Minute).Unix()})))); status != 200 {
+		t.Fatal(body)
+	}
+	if !got.Proven.Equal(issued) {
+		t.Errorf("proven at %s, want %s", got.Proven, issued)
+	}
+}
+
 func TestContainerCredentials(t *testing.T) {
 	i := newIDP(t)
 	token := i.sign(t, i.claims(nil))

@@ -13,6 +13,7 @@ import (
 	"github.com/go-jose/go-jose/v4"
 
 	"github.com/credence-gateway/credence/internal/identity"
+	"github.com/credence-gateway/credence/internal/session"
 )
 
 const (
@@ -20,7 +21,7 @@ const (
 	maxToken       = 20_000 // bytes
 	maxName        = 256    // bytes of a subject or a group; OpenID Connect has 255 for subjects
 	maxGroups      = 1000
-	skew           = time.Minute
+	skew           = session.Skew
 	defaultMaxLife = time.Hour
 	defaultGroups  = "groups"
 )
@@ -45,8 +46,9 @@ type Issuer struct {
 // proof is what a token proved.
 type proof struct {
 	principal identity.Principal
-	issuer    string // URL
-	audience  string // ours
+	issuer    string    // URL
+	audience  string    // ours
+	issued    time.Time // the token, in whole seconds
 }
 
 // algorithms are the asymmetric algorithms that an issuer may be configured
@@ -209,7 +211,8 @@ func (v *verifier) prove(c claims) (proof, *Refusal) {
 		return proof{}, r
 	}
 	p := identity.Principal{Issuer: v.issuer.Alias, Subject: subject, Groups: groups}
-	return proof{principal: p, issuer: v.issuer.URL, audience: audience}, nil
+	iat, _ := c.time("iat")
+	return proof{principal: p, issuer: v.issuer.URL, audience: audience, issued: time.Unix(int64(iat), 0)}, nil
 }
 
 func (v *verifier) times(c claims) *Refusal {

@@ -40,6 +40,7 @@ type Entry struct {
 	Outcome    string     `json:"outcome,omitempty"` // "complete", "refused", "aborted", "failed", "withheld", "unknown"
 	Status     int        `json:"status,omitempty"`  // of AWS's answer
 	Peer       string     `json:"peer,omitempty"`
+	Expires    *time.Time `json:"expires,omitempty"` // of a session.open: when the session is over by itself
 	Count      int64      `json:"count,omitempty"`
 
 	Request  *bodies.Reference `json:"request,omitempty"`
@@ -79,7 +80,8 @@ type leaf struct {
 		Set      string   `json:"policySet"`
 	} `json:"decision"`
 	Detail struct {
-		Ticket string `json:"ticket"` // of the approval that a call.begin spends
+		Ticket  string `json:"ticket"`  // of the approval that a call.begin spends
+		Expires string `json:"expires"` // of a session.open, RFC 3339
 	} `json:"detail"`
 	Request  message `json:"request"`
 	Response message `json:"response"`
@@ -106,6 +108,8 @@ const (
 	callUnknown = "call.unknown"
 )
 
+const sessionOpen = "session.open"
+
 // entry is the Entry that a leaf begins.
 func (l *leaf) entry(index int64) Entry {
 	e := Entry{
@@ -117,6 +121,9 @@ func (l *leaf) entry(index int64) Entry {
 	}
 	if e.ID == "" {
 		e.ID = l.ID
+	}
+	if over, err := time.Parse(time.RFC3339, l.Detail.Expires); err == nil && l.Type == sessionOpen {
+		e.Expires = &over
 	}
 	for _, r := range l.Resources {
 		e.Resources = append(e.Resources, r.ARN)

@@ -21,7 +21,7 @@ type Index struct {
 }
 
 // layout is the index's form; another one is built anew.
-const layout = "2"
+const layout = "3"
 
 const tables = `
 CREATE TABLE IF NOT EXISTS about (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;

@@ -91,8 +91,9 @@ type Config struct {
 	Ring *secret.Ring
 	// Now is the clock. Default time.Now.
 	Now func() time.Time
-	// Revoked reports whether a session was ended. Default: none was.
-	Revoked func(id string) bool
+	// Revoked reports whether a session was ended, by itself or with all others of
+	// its agent. Default: none was.
+	Revoked func(Session) bool
 }
 
 // Keeper issues and opens sessions. It is safe for concurrent use.
@@ -100,7 +101,7 @@ type Keeper struct {
 	tokens  *secret.Box
 	secrets *secret.Box
 	now     func() time.Time
-	revoked func(string) bool
+	revoked func(Session) bool
 	opened  cache
 }
 
@@ -113,7 +114,7 @@ func New(c Config) (*Keeper, error) {
 		c.Now = time.Now
 	}
 	if c.Revoked == nil {
-		c.Revoked = func(string) bool { return false }
+		c.Revoked = func(Session) bool { return false }
 	}
 	return &Keeper{
 		tokens: c.Ring.Box("session token"), secrets: c.Ring.Box("session secret"),
@@ -133,6 +134,7 @@ type claims struct {
 	Name    string         `json:"n,omitempty"`
 	Issued  int64          `json:"t"`
 	Expires int64          `json:"e"`
+	Proven  int64          `json:"v,omitempty"`
 	Sources []netip.Prefix `json:"p,omitempty"`
 }
 
@@ -226,7 +228,7 @@ func (k *Keeper) Open(accessKeyID, token string) (Session, secret.Secret, error)
 	if !k.now().Before(e.session.Expires) {
 		return Session{}, secret.Secret{}, ErrExpired
 	}
-	if k.revoked(e.session.ID) {
+	if k.revoked(e.session) {
 		return Session{}, secret.Secret{}, ErrRevoked
 	}
 	return e.session, e.secret, nil
@@ -287,6 +289,9 @@ func toClaims(key string, s Session) claims {
 		Key: key, ID: s.ID, Issuer: s.Principal.Issuer, Subject: s.Principal.Subject, Groups: s.Principal.Groups,
 		Role: s.Role, Name: s.Name, Issued: s.Issued.Unix(), Expires: s.Expires.Unix(), Sources: s.Sources,
 	}
+	if !s.Proven.IsZero() {
+		c.Proven = s.Proven.Unix()
+	}
 	for _, a := range s.Principal.Chain {
 		c.Chain = append(c.Chain, a.Issuer, a.Subject)
 	}
@@ -298,8 +303,12 @@ func (c claims) session() Session {
 	for i := 0; i+1 < len(c.Chain); i += 2 {
 		p.Chain = append(p.Chain, identity.Actor{Issuer: c.Chain[i], Subject: c.Chain[i+1]})
 	}
-	return Session{
+	s := Session{
 		ID: c.ID, Principal: p, Role: c.Role, Name: c.Name,
 		Issued: time.Unix(c.Issued, 0).UTC(), Expires: time.Unix(c.Expires, 0).UTC(), Sources: c.Sources,
 	}
+	if c.Proven != 0 {
+		s.Proven = time.Unix(c.Proven, 0).UTC()
+	}
+	return s
 }

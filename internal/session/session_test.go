@@ -24,8 +24,8 @@ type clock struct{ now time.Time }
 func keeper(t testing.TB, ring *secret.Ring, revoked ...string) (*session.Keeper, *clock) {
 	t.Helper()
 	c := &clock{time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)}
-	k, err := session.New(session.Config{Ring: ring, Now: func() time.Time { return c.now }, Revoked: func(id string) bool {
-		return len(revoked) > 0 && revoked[0] == id
+	k, err := session.New(session.Config{Ring: ring, Now: func() time.Time { return c.now }, Revoked: func(s session.Session) bool {
+		return len(revoked) > 0 && revoked[0] == s.ID
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -35,7 +35,7 @@ func keeper(t testing.TB, ring *secret.Ring, revoked ...string) (*session.Keeper
 
 func sample(c *clock) session.Session {
 	return session.Session{
-		ID: session.NewID(), Role: "reader", Name: "nightly", Issued: c.now, Expires: c.now.Add(time.Hour),
+		ID: session.NewID(), Role: "reader", Name: "nightly", Issued: c.now, Expires: c.now.Add(time.Hour), Proven: c.now.Add(-time.Minute),
 		Principal: identity.Principal{
 			Issuer: "corp", Subject: "agent-7", Groups: []string{"agents", "reporting"},
 			Chain: []identity.Actor{{Issuer: "corp", Subject: "alice"}},

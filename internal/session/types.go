@@ -8,6 +8,12 @@ import (
 	"github.com/credence-gateway/credence/internal/secret"
 )
 
+// Longest is how long a session may live.
+const Longest = 12 * time.Hour
+
+// Skew is how far the clock of an issuer may be from the gateway's.
+const Skew = time.Minute
+
 // Session is an agent's right to call through the gateway under one role until
 // it expires. It is carried whole, sealed, in the session token.
 type Session struct {
@@ -17,6 +23,7 @@ type Session struct {
 	Name      string // RoleSessionName as asked; "" when none
 	Issued    time.Time
 	Expires   time.Time
+	Proven    time.Time      // when the identity token that it rests on was issued; zero when that is not known
 	Sources   []netip.Prefix // the session is only good from here; empty means anywhere
 }
 

@@ -1,6 +1,6 @@
 // Package state keeps what a gateway must remember beside its log: which
-// sessions were ended by a person, and the tickets of calls that ask for
-// approval.
+// sessions were ended by a person, by themselves or all of an agent's, and the
+// tickets of calls that ask for approval.
 //
 // It is one SQLite file. A write is on disk when it returns (WAL, synchronous
 // FULL). The schema has a version, PRAGMA user_version: a newer gateway brings a
@@ -44,6 +44,12 @@ var migrations = []string{
 		data    BLOB NOT NULL
 	) STRICT;
 	CREATE INDEX tickets_of ON tickets (session, binding)`,
+	`CREATE TABLE agents (
+		agent  TEXT PRIMARY KEY,
+		before INTEGER NOT NULL, -- Unix seconds
+		at     INTEGER NOT NULL, -- Unix seconds
+		reason TEXT NOT NULL
+	) STRICT`,
 }
 
 // Open opens a state file; it is made (0600) when it is not there.
@@ -105,11 +111,21 @@ type Revocation struct {
 	Reason  string
 }
 
-// Revoke remembers that a session was ended. Of several for one session the last
-// holds.
-func (s *Store) Revoke(ctx context.Context, r Revocation) error {
-	_, err := s.db.ExecContext(ctx, "INSERT OR REPLACE INTO revocations VALUES (?, ?, ?, ?)", r.Session, r.Until.Unix(), r.At.Unix(), r.Reason)
+// Revoke remembers that sessions were ended: all of them, or none when it fails.
+// Of several for one session the last holds.
+func (s *Store) Revoke(ctx context.Context, list ...Revocation) error {
+	tx, err := s.db.BeginTx(ctx, nil)
 	if err != nil {
+		return fmt.Errorf("state: %w", err)
+	}
+	defer tx.Rollback() //nolint:errcheck // after Commit there is nothing to roll back
+	for _, r := range list {
+		_, err := tx.ExecContext(ctx, "INSERT OR REPLACE INTO revocations VALUES (?, ?, ?, ?)", r.Session, r.Until.Unix(), r.At.Unix(), r.Reason)
+		if err != nil {
+			return fmt.Errorf("state: %w", err)
+		}
+	}
+	if err := tx.Commit(); err != nil {
 		return fmt.Errorf("state: %w", err)
 	}
 	return nil

@@ -53,6 +53,27 @@ func TestRevocations(t *testing.T) {
 	}
 }
 
+func TestAgentEndings(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "state.sqlite")
+	s := open(t, file)
+	at := time.Unix(1_800_000_000, 0)
+	later := state.AgentEnding{Agent: "corp|a", Before: at.Add(time.Minute), At: at, Reason: "again"}
+	other := state.AgentEnding{Agent: "corp|b", Before: at, At: at, Reason: "leaked"}
+	for _, e := range []state.AgentEnding{{Agent: "corp|a", Before: at, At: at, Reason: "first"}, later, other, {Agent: "corp|a", Before: at, At: at, Reason: "a clock set back"}} {
+		if err := s.EndAgent(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+	}
+	_ = s.Close()
+	got, err := open(t, file).AgentEndings(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([]state.AgentEnding{later, other}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 // A file of a newer gateway, or of none, is not opened.
 func TestStrangeFiles(t *testing.T) {
 	newer := filepath.Join(t.TempDir(), "newer")

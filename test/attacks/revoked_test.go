@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"syscall"
@@ -171,4 +172,87 @@ func stopped(t *testing.T, u *gateway.Unit, keys aws.Credentials) {
 func withSignature(q *request) *request {
 	q.sign()
 	return q
+}
+
+// All sessions of an agent that a person ended are refused, in calls that are open
+// too, and so is a login by a token from before, a restart later too, when the
+// state file is lost. Another agent's go on.
+func TestA21_AgentRevoked(t *testing.T) {
+	u := gateway.New(t, gateway.Config{Policy: policy, Answer: slowly})
+	up := []string{"up", "--envoy", envoytest.Path(t), "--concurrency", "1"}
+	first := u.Spawn(up...)
+	u.Login()
+	other, err := u.Open("agent-8")
+	check(t, err)
+	sessions := []aws.Credentials{u.Keys}
+	for range 2 {
+		u.Login()
+		sessions = append(sessions, u.Keys)
+	}
+	u.Keys = other
+	old, err := u.Issuer.Token(t.Context(), "agent-7", []string{"agents"})
+	check(t, err)
+
+	var uploads []net.Conn
+	for i, keys := range sessions[:2] {
+		path := fmt.Sprintf("/reports/open-%d", i)
+		uploads = append(uploads, begin(t, u, withSignature(s3(http.MethodPut, path, strings.Repeat("a", 200_000))(keys)), 3))
+		eventually(t, func() error { return arrived(u, path) })
+	}
+	kill := u.Spawn("sessions", "kill", "--agent", "dev|agent-7", "--reason", "its host was broken into")
+	check(t, kill.Wait())
+	killed := time.Now()
+	var calls sync.WaitGroup
+	for i, conn := range uploads {
+		calls.Go(func() {
+			answer, last := drain(t, conn)
+			if took := last.Sub(killed); took > time.Second || strings.HasPrefix(answer, "HTTP/1.1 200") {
+				t.Errorf("call %d is cut after %s, by %.80q", i, took, answer)
+			}
+		})
+	}
+	calls.Wait()
+	eventually(t, func() error {
+		if n := count(u, "session-revoked"); n != len(uploads) {
+			return fmt.Errorf("%d uploads ended with their sessions", n)
+		}
+		return nil
+	})
+	over := func() {
+		t.Helper()
+		for _, keys := range sessions {
+			stopped(t, u, keys)
+		}
+		if _, err := u.OpenWith(old); err == nil || !strings.Contains(err.Error(), "ExpiredTokenException") {
+			t.Errorf("a login by a token from before: %v", err)
+		}
+	}
+	over()
+	revoked := u.Last(audit.AgentRevoke)
+	if revoked.Session.PrincipalID != "dev|agent-7" || revoked.Detail["reason"] != "its host was broken into" || !strings.HasPrefix(revoked.Detail["by"], "uid ") {
+		t.Errorf("recorded %+v", revoked)
+	}
+	each := 0
+	for _, l := range u.Leaves() {
+		if l.Type == string(audit.SessionRevoke) {
+			each++
+		}
+	}
+	if each != len(sessions) {
+		t.Errorf("%d of %d sessions have a record of their own", each, len(sessions))
+	}
+
+	check(t, first.Process.Signal(syscall.SIGTERM))
+	check(t, first.Wait())
+	for _, name := range []string{"state.sqlite", "state.sqlite-wal", "state.sqlite-shm"} {
+		if err := os.Remove(filepath.Join(u.Dir, ".credence", name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+			t.Fatal(err)
+		}
+	}
+	u.Spawn(up...)
+	gateway.Within(t, "another agent's login", func() error {
+		_, err := u.Open("agent-8")
+		return err
+	})
+	over()
 }

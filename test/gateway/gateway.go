@@ -208,6 +208,11 @@ func (u *Unit) Open(agent string) (aws.Credentials, error) {
 	if err != nil {
 		return aws.Credentials{}, err
 	}
+	return u.OpenWith(token)
+}
+
+// OpenWith trades a token for gateway keys.
+func (u *Unit) OpenWith(token string) (aws.Credentials, error) {
 	r, err := http.NewRequest(http.MethodGet, u.URL()+"/v1/credentials?role=agent", http.NoBody)
 	if err != nil {
 		return aws.Credentials{}, err
@@ -274,16 +279,16 @@ func Do(client *http.Client, r *http.Request) (int, []byte, error) {
 
 // Leaf is what tests read of the log.
 type Leaf struct {
-	Type      string                     `json:"eventType"`
-	Session   struct{ SessionID string } `json:"userIdentity"`
-	Call      string                     `json:"callID"`
-	Name      string                     `json:"eventName"`
-	Rule      string                     `json:"rule"`
-	Outcome   string                     `json:"outcome"`
-	Error     string                     `json:"errorCode"`
-	Message   string                     `json:"errorMessage"`
-	Peer      string                     `json:"sourceIPAddress"`
-	Count     int64                      `json:"count"`
+	Type      string                                  `json:"eventType"`
+	Session   struct{ SessionID, PrincipalID string } `json:"userIdentity"`
+	Call      string                                  `json:"callID"`
+	Name      string                                  `json:"eventName"`
+	Rule      string                                  `json:"rule"`
+	Outcome   string                                  `json:"outcome"`
+	Error     string                                  `json:"errorCode"`
+	Message   string                                  `json:"errorMessage"`
+	Peer      string                                  `json:"sourceIPAddress"`
+	Count     int64                                   `json:"count"`
 	Resources []struct{ ARN string }
 	Decision  struct {
 		Effect   string   `json:"effect"`

@@ -1,0 +1,159 @@
+package console
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/credence-gateway/credence/internal/audit"
+	"github.com/credence-gateway/credence/internal/replay"
+	"github.com/credence-gateway/credence/internal/session"
+)
+
+// Kill says why a session is ended.
+type Kill struct {
+	Reason string `json:"reason"`
+}
+
+// kill ends a session that the log knows. It is recorded before it acts.
+func (a *api) kill(r *http.Request) (any, error) {
+	var k Kill
+	if err := decode(r, &k); err != nil {
+		return nil, err
+	}
+	if strings.TrimSpace(k.Reason) == "" {
+		return nil, failure{http.StatusBadRequest, "ending a session needs a reason"}
+	}
+	id := r.PathValue("id")
+	known, err := a.knows(r.Context(), id)
+	if err != nil {
+		return nil, err
+	}
+	if !known {
+		return nil, failure{http.StatusNotFound, "the log knows no session " + id}
+	}
+	if err := a.revoked(r.Context(), id, k.Reason); err != nil {
+		return nil, err
+	}
+	cut, err := a.Kill(r.Context(), []string{id}, k.Reason)
+	return map[string]int{"cut": cut}, kept(fmt.Sprintf("the session %s is ended and %d of its calls are cut", id, cut), err)
+}
+
+// revoked says in the log that a session is ended.
+func (a *api) revoked(ctx context.Context, id, reason string) error {
+	return a.Record(ctx, &audit.Event{
+		Type: audit.SessionRevoke, Identity: &audit.Identity{Session: id}, Outcome: "complete", Detail: map[string]string{"reason": reason},
+	})
+}
+
+// kept tells the caller of ErrState what was done all the same.
+func kept(done string, err error) error {
+	if !errors.Is(err, ErrState) {
+		return err
+	}
+	why, _, _ := strings.Cut(err.Error(), "\n") // it may have failed twice
+	return failure{http.StatusInternalServerError, done + ", which only the log keeps: " + why + ": mend it and run this again"}
+}
+
+// KillAgent says whose sessions are ended, and why.
+type KillAgent struct {
+	Agent  string `json:"agent"` // its whole name, "<issuer-alias>|<sub>"
+	Reason string `json:"reason"`
+}
+
+// Killed says what ending an agent's sessions did.
+type Killed struct {
+	Sessions int       `json:"sessions"` // that lived
+	Cut      int       `json:"cut"`      // of their calls, which were open
+	Before   time.Time `json:"before"`   // identity tokens that were issued before then count no more
+}
+
+// killAgent ends all of an agent's sessions. Once that is recorded and in force,
+// nothing that rests on the agent's identity tokens begins any more; then each
+// session that lives is recorded and cut.
+func (a *api) killAgent(r *http.Request) (any, error) {
+	var k KillAgent
+	if err := decode(r, &k); err != nil {
+		return nil, err
+	}
+	if strings.TrimSpace(k.Reason) == "" {
+		return nil, failure{http.StatusBadRequest, "ending sessions needs a reason"}
+	}
+	if k.Agent == "" {
+		return nil, failure{http.StatusBadRequest, "say whose sessions end"}
+	}
+	if _, known, err := a.living(r.Context(), k.Agent); err != nil {
+		return nil, err
+	} else if !known {
+		return nil, failure{http.StatusNotFound, noAgent(k.Agent)}
+	}
+	ctx := context.WithoutCancel(r.Context()) // what has begun is done
+	at := a.Now()
+	before := at.Add(session.Skew + time.Second).UTC().Truncate(time.Second)
+	err := a.Record(ctx, &audit.Event{
+		Type: audit.AgentRevoke, Time: at, Identity: &audit.Identity{Principal: k.Agent}, Outcome: "complete",
+		Detail: map[string]string{"reason": k.Reason, "before": before.Format(time.RFC3339)},
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = a.EndAgent(ctx, k.Agent, before, k.Reason)
+	if err != nil && !errors.Is(err, ErrState) {
+		return nil, err
+	}
+	done := Killed{Before: before}
+	err = errors.Join(err, a.endAll(ctx, k, &done))
+	return done, kept(fmt.Sprintf("the sessions of %s are ended, %d, and %d of their calls are cut", k.Agent, done.Sessions, done.Cut), err)
+}
+
+// endAll ends the sessions of an agent that live. The act itself is recorded, so
+// that they end even where their own records fail.
+func (a *api) endAll(ctx context.Context, k KillAgent, done *Killed) error {
+	list, _, err := a.living(ctx, k.Agent)
+	if err != nil {
+		return err
+	}
+	errs := make([]error, len(list), len(list)+1)
+	var records sync.WaitGroup
+	for i, id := range list {
+		records.Go(func() { errs[i] = a.revoked(ctx, id, k.Reason) })
+	}
+	records.Wait()
+	done.Sessions = len(list)
+	done.Cut, err = a.Kill(ctx, list, k.Reason)
+	return errors.Join(append(errs, err)...)
+}
+
+// living lists the sessions of an agent that live, and reports whether the log
+// knows the agent.
+func (a *api) living(ctx context.Context, agent string) ([]string, bool, error) {
+	if _, err := a.Index.Update(ctx); err != nil {
+		a.Fault(err)
+		return replay.Living(a.Log, agent, a.Now())
+	}
+	return a.Index.Living(ctx, agent, a.Now())
+}
+
+func noAgent(name string) string {
+	return fmt.Sprintf("the log knows no agent %q: name it in full, as sessions list does: issuer|subject", name)
+}
+
+// knows reports whether the log says anything of a session. Where the index can't
+// be written the log itself is read: for want of room nobody shall be kept from
+// ending anything.
+func (a *api) knows(ctx context.Context, session string) (bool, error) {
+	if strings.Contains(session, "*") {
+		return false, nil
+	}
+	if _, err := a.Index.Update(ctx); err != nil {
+		a.Fault(err)
+		list, err := replay.Timeline(a.Log, session)
+		return len(list) > 0, err
+	}
+	list, err := a.Index.Search(ctx, replay.Query{Session: session, Limit: 1})
+	return len(list) > 0, err
+}
