@@ -185,14 +185,15 @@ func (l *Log) start(found *recovery, now, next *signer) error {
 	if err == nil {
 		err = l.publish(r)
 	}
+	if err != nil { // there may be no key to sign with yet: the next start publishes
+		close(l.published)
+		return errors.Join(err, l.Close())
+	}
 	go l.keepPublishing(r)
 	for i, a := range l.cfg.Anchors {
 		l.helpers.Go(func() {
 			l.keepAnchored(&anchoring{Anchor: a}, func(t time.Time) { l.anchored[i].Store(t.UnixNano()) })
 		})
-	}
-	if err != nil {
-		return errors.Join(err, l.Close())
 	}
 	return nil
 }
