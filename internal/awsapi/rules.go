@@ -120,15 +120,29 @@ func (e *evaluation) equals(want string, p model.Path, v any) (bool, error) {
 		text, isText = strconv.FormatBool(yes), true
 	}
 	if p.Form > 0 {
-		parts, ok := e.service.forms[p.Form-1].parts(text)
-		if !ok {
-			return false, badName(p, text)
+		parts, err := e.parts(p, text)
+		if err != nil {
+			return false, err
 		}
 		if text, isText = parts.get(p.Part); text == "" {
 			return false, nil
 		}
 	}
 	return want == "" || isText && text == want, nil
+}
+
+// parts takes a value apart by its path's form. What is percent-encoded has no
+// raw plus sign, which S3 reads as a space, and no fragment.
+func (e *evaluation) parts(p model.Path, value string) (vars, error) {
+	f := e.service.forms[p.Form-1]
+	if f.unescape && strings.ContainsAny(value, "+#") {
+		return nil, refuse("resource-name", "the parameter "+strings.Join(p.Steps, ".")+" must be percent-encoded (%2B for plus, %23 for #): "+printable(value))
+	}
+	parts, ok := f.parts(value)
+	if !ok {
+		return nil, badName(p, value)
+	}
+	return parts, nil
 }
 
 func badName(p model.Path, value string) error {
@@ -327,6 +341,9 @@ func (e *evaluation) extend(sets []vars, t *arnType, b *model.Binding, found []a
 		if err != nil {
 			return nil, err
 		}
+		if key, _ := more[len(set):].get(objectName); climbs(key) {
+			return nil, refuse("dot-segment", "dot segments in the parameter "+strings.Join(b.Path.Steps, ".")+" lead above its start")
+		}
 		if before, _ := set.get(b.Var); b.Add {
 			more[len(set)].value = before + more[len(set)].value
 		}
@@ -334,6 +351,10 @@ func (e *evaluation) extend(sets []vars, t *arnType, b *model.Binding, found []a
 	}
 	return sets, nil
 }
+
+// objectName is the variable of S3's keys, which servers that keep objects as
+// files take for paths.
+const objectName = "ObjectName"
 
 // vars reads the variables of one value and puts them behind those of set.
 func (e *evaluation) vars(set vars, t *arnType, b *model.Binding, value any) (vars, error) {
@@ -346,9 +367,9 @@ func (e *evaluation) vars(set vars, t *arnType, b *model.Binding, value any) (va
 	}
 	switch {
 	case b.Path.Form > 0:
-		parts, ok := e.service.forms[b.Path.Form-1].parts(text)
-		if !ok {
-			return nil, badName(b.Path, text)
+		parts, err := e.parts(b.Path, text)
+		if err != nil {
+			return nil, err
 		}
 		if b.Var != "" {
 			part, _ := parts.get(b.Path.Part)

@@ -70,6 +70,10 @@ func TestA31_Paths(t *testing.T) {
 	refused(t,
 		attack{"climbs", get(), path("/reports/../payroll/key"), nil, 403, denied, "call-dot-segment", true},
 		attack{"climbs escaped", get(), path("/reports/%2e%2e/payroll/key"), nil, 403, denied, "call-dot-segment", true},
+		attack{"climbs in a source", s3("PUT", "/reports/key", ""), func(q *request) { q.add("x-amz-copy-source", "/reports/../payroll/key") }, nil,
+			403, denied, "call-dot-segment", true},
+		attack{"climbs in a list", s3("POST", "/reports?delete", `<Delete><Object><Key>a/../../payroll/key</Key></Object></Delete>`), nil, nil,
+			403, denied, "call-dot-segment", true},
 		attack{"NUL", get(), path("/reports/a%00b"), nil, 403, denied, "call-path", true},
 		attack{"overlong slash", get(), path("/reports/a%C0%AFb"), nil, 403, denied, "call-path", true},
 		attack{"half a character", get(), path("/reports/a%C3"), nil, 403, denied, "call-path", true},
@@ -95,6 +99,8 @@ func TestA32_DoubleEncoding(t *testing.T) {
 	)
 	refused(t,
 		attack{"another bucket behind an escape", get(), func(q *request) { q.target = "/reports%252F..%252Fpayroll/key" }, nil, 403, denied, "call-resource-name", true},
+		attack{"a plus sign in a source, which S3 reads as a space", s3("PUT", "/reports/key", ""), func(q *request) { q.add("x-amz-copy-source", "/reports/a+b") }, nil,
+			403, denied, "call-resource-name", true},
 		attack{"decoded on the way", get(), func(q *request) { q.target = "/reports/A%252Fb" }, func(q *request) { q.target = "/reports/A%2Fb" },
 			403, mismatch, "signature-mismatch", false},
 	)
