@@ -180,6 +180,7 @@ var (
 	wordByte   = classOf(letters + digits + "_")
 	dashed     = classOf(letters + digits + "_-")
 	word64     = classOf(letters + digits + "+/=")
+	keyByte    = classOf(letters + digits + "+/")
 	base32Byte = classOf("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567")
 	upperDigit = classOf("ABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789")
 	digitByte  = classOf(digits)
@@ -249,11 +250,12 @@ func (f *form) end(s []byte, i int) int {
 var keyIDs = prefixed("AKIA", upperDigit, 16, "ASIA", upperDigit, 16)
 
 // secretKeys finds runs of exactly 40 base64 characters that are mixed enough
-// to be drawn at random, as AWS's secret access keys are.
+// to be drawn at random, as AWS's secret access keys are. They have no padding, so
+// "=" stands before them in assignments.
 func secretKeys(s []byte, from int) (int, int) {
 	for i := from; i < len(s); {
-		n := run(s[i:], &word64)
-		if n == 40 && (i == 0 || !word64[s[i-1]]) && random(s[i:i+40]) {
+		n := run(s[i:], &keyByte)
+		if n == 40 && (i == 0 || !keyByte[s[i-1]]) && random(s[i:i+40]) {
 			return i, i + 40
 		}
 		i += n + 1

@@ -186,3 +186,54 @@ func TestEvasions(t *testing.T) {
 		})
 	}
 }
+
+// TestSecretKeyStands: a secret access key is found in whatever it stands in: an
+// assignment, a log's escapes, a URL.
+func TestSecretKeyStands(t *testing.T) {
+	m := compile(t, rules("!secrets"))
+	const key = "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
+	escaped := func(slash string) string { return strings.ReplaceAll(key, "/", slash) }
+	for name, text := range map[string]string{
+		"an environment":          "A=1\nAWS_SECRET_ACCESS_KEY=" + key + "\nB=2\n",
+		"an environment's end":    "AWS_SECRET_ACCESS_KEY=" + key,
+		"a form":                  "aws_secret_access_key=" + key + "&x=1",
+		"a form, escaped":         "aws_secret_access_key%3D" + escaped("%2F") + "%26x",
+		"a form, the value alone": "aws_secret_access_key=" + escaped("%2f") + "&x=1",
+		"a statement":             "secretKey=" + key + ";",
+		"quotes":                  "secretKey='" + key + "'",
+		"JSON in a log":           `INFO {"k":"` + key + `"}`,
+		"escaped JSON in a log":   `INFO "{\"k\":\"` + key + `\"}"`,
+		"JSON of PHP in a log":    `INFO {"k":"` + escaped(`\/`) + `"}`,
+		"a line of JSON in a log": `INFO {"m":"the key:\n` + key + `\n"}`,
+		"a tab of JSON in a log":  `INFO {"m":"the key:\t` + key + `\r\n"}`,
+		"a log of nginx":          `"POST" {\x22k\x22:\x22` + key + `\x22}`,
+		"a log of nginx, escaped": `"POST" \x7B\x22k\x22:\x22` + escaped(`\x2F`) + `\x22`,
+		"a page":                  "<td>" + escaped("&#x2F;") + "</td>",
+		"mail":                    "Content-Transfer-Encoding: quoted-printable\n\nKEY=3D" + key[:20] + "=\n" + key[20:] + "\n",
+	} {
+		for _, format := range []mask.Format{mask.Plain, mask.JSON, mask.CSV} {
+			body := text
+			switch format {
+			case mask.JSON:
+				b, _ := json.Marshal(map[string]string{"a": text})
+				body = string(b)
+			case mask.CSV:
+				body = "a\n\"" + strings.ReplaceAll(text, `"`, `""`) + "\"\n"
+			}
+			out, counts, err := through(m, format, mask.Options{}, []byte(body))
+			if err != nil || counts["aws-secret-key"] != 1 || bytes.Contains(out, []byte("FEMI")) || bytes.Contains(out, []byte("PxRf")) {
+				t.Errorf("%s as %s: %s, %v, %v", name, format, out, counts, err)
+			}
+		}
+	}
+	for name, text := range map[string]string{
+		"a digest":         "sha1=2fd4e1c67a2d28fced849ee1bb76e7391b93eb12 .",
+		"longer base64":    "x=" + key + "AAAA .",
+		"a path":           "a/" + key + "/b",
+		"a path of a disk": `C:\new\temp\x22 .`,
+	} {
+		if out, counts, err := through(m, mask.Plain, mask.Options{}, []byte(text)); err != nil || len(counts) > 0 {
+			t.Errorf("%s: %s %v %v", name, out, counts, err)
+		}
+	}
+}

@@ -11,7 +11,7 @@ import (
 )
 
 // A text may write a character in other ways than by itself: as a reference of
-// HTML (&#64;, &commat;), as an escape of JSON (\u0040) or of URLs (%40), in
+// HTML (&#64;, &commat;), as an escape of JSON (\u0040, \/) or of URLs (%40), in
 // UTF-16 or UTF-32, with zeros around, in another of Unicode's forms, or with
 // characters between that nobody sees; mail in quoted-printable (=40) with line
 // ends between. A view is the text as such a reader sees it.
@@ -113,13 +113,16 @@ func reference8(dst, s []byte) ([]byte, int) {
 	return append(dst, read...), n
 }
 
-// escape8 appends in UTF-8 what an escape \uXXXX at the start of s stands for,
-// and returns its length; else its first byte.
+// escape8 appends in UTF-8 what an escape of JSON, or of nginx's logs (\x22), at the
+// start of s stands for, and returns its length; else its first byte.
 func escape8(dst, s []byte) ([]byte, int) {
-	if bytes.HasPrefix(s, []byte(`\u`)) {
-		if out, n := escape(dst, s); n > 0 {
-			return out, n
+	if len(s) >= 4 && s[1] == 'x' {
+		if b, err := hex.AppendDecode(dst, s[2:4]); err == nil {
+			return b, 4
 		}
+	}
+	if out, n := escape(dst, s); n > 0 {
+		return out, n
 	}
 	return append(dst, s[0]), 1
 }
