@@ -7,7 +7,8 @@ import (
 
 // csvStream masks comma-separated values (RFC 4180), also with ";", "|" or tabs,
 // and with lines that end as they did before. The first record names the columns,
-// which paths select; empty lines and Excel's "sep=;" may stand before it.
+// which paths select; empty lines, comments (#) and Excel's "sep=;" may stand before
+// it. Where paths select something a line is held until it is whole.
 type csvStream struct {
 	holder
 	leaves
@@ -16,7 +17,10 @@ type csvStream struct {
 	column    int
 	header    bool
 	unnamed   bool // the line that may be the header is none
+	comment   bool // ... unless it names what a path selects
 	field     []byte
+	held      bool   // lines are, for paths select something in them
+	row       []byte // what is masked of a line that is held
 }
 
 func newCSV(m *Mask, counts Counts) *csvStream {
@@ -61,29 +65,42 @@ func (c *csvStream) scan(dst []byte, end bool) ([]byte, error) {
 		if err != nil {
 			return dst, err
 		}
-		dst = append(append(dst, out...), stop...)
+		c.row = append(append(c.row, out...), stop...)
 		c.at += len(raw) + len(stop)
 		c.column++
-		if len(stop) > 0 && stop[0] != c.separator {
+		whole := len(stop) > 0 && stop[0] != c.separator
+		if whole {
 			c.line()
 		}
+		if whole || !c.held {
+			dst, c.row = append(dst, c.row...), c.row[:0]
+		} else if len(c.row) > maxHeld/2 {
+			return dst, ErrBound
+		}
+	}
+	if end {
+		dst, c.row = append(dst, c.row...), nil
 	}
 	return dst, nil
 }
 
 // line ends a line.
 func (c *csvStream) line() {
-	if c.unnamed {
+	if c.unnamed = c.unnamed || c.comment && !c.selects(); c.unnamed {
 		c.columns = c.columns[:0]
 	}
-	c.header = c.header && c.unnamed
-	c.column, c.unnamed = 0, false
+	if c.header {
+		c.header, c.held = c.unnamed, c.selects()
+	}
+	c.column, c.unnamed, c.comment = 0, false, false
 }
 
 // about reads the first field of what may be the header: an empty line names no
 // columns, nor does Excel's line of the separator.
 func (c *csvStream) about(name []byte, last bool) {
-	c.unnamed = last && len(bytes.TrimSpace(name)) == 0 || bytes.HasPrefix(bytes.TrimPrefix(name, byteOrderMark), []byte("sep="))
+	name = bytes.TrimPrefix(name, byteOrderMark)
+	c.unnamed = last && len(bytes.TrimSpace(name)) == 0 || bytes.HasPrefix(name, []byte("sep="))
+	c.comment = bytes.HasPrefix(name, []byte("#"))
 }
 
 var byteOrderMark = []byte("\xef\xbb\xbf")
@@ -107,17 +124,12 @@ func (c *csvStream) selects() bool {
 	return slices.ContainsFunc(c.columns, func(r *Rule) bool { return r != nil })
 }
 
-// sniff takes the separator that the first line has most of, but white space.
+// sniff takes the separator that the first line has most of, but white space and
+// comments.
 func (c *csvStream) sniff(end bool) bool {
-	s := c.rest()
-	from := run(s, &space)
-	n := bytes.IndexAny(s[from:], "\r\n")
-	if n < 0 && !end {
+	line, ok := Headline(c.rest())
+	if !ok && !end {
 		return false
-	}
-	line := s
-	if n >= 0 {
-		line = s[:from+n]
 	}
 	c.separator = ','
 	for _, s := range []byte(";\t|") {
@@ -126,6 +138,25 @@ func (c *csvStream) sniff(end bool) bool {
 		}
 	}
 	return true
+}
+
+// Headline is the first line of a text that is neither empty nor a comment (#), or
+// the last one. It is false when its end is not there.
+func Headline(s []byte) (line []byte, whole bool) {
+	s = bytes.TrimPrefix(s, byteOrderMark)
+	for {
+		s = s[run(s, &space):]
+		n := bytes.IndexAny(s, "\r\n")
+		switch {
+		case n < 0 && len(s) == 0:
+			return line, false
+		case n < 0:
+			return s, false
+		case s[0] != '#':
+			return s[:n], true
+		}
+		line, s = s[:n], s[n:]
+	}
 }
 
 // next returns a field as written and what ends it; stop is nil while that is
@@ -169,7 +200,7 @@ func (c *csvStream) next(end bool) (raw, stop []byte, err error) {
 // readers go on to the next quote, and count the columns otherwise.
 func (c *csvStream) ambiguous(raw []byte) error {
 	t := bytes.TrimSpace(raw)
-	if len(t) == 0 || raw[0] == '"' || t[0] != '"' || len(t) > 1 && t[len(t)-1] == '"' || !c.header && !c.selects() {
+	if len(t) == 0 || raw[0] == '"' || t[0] != '"' || len(t) > 1 && t[len(t)-1] == '"' || !c.header && !c.held {
 		return nil
 	}
 	return ErrFormat
@@ -183,10 +214,13 @@ func (c *csvStream) masked(raw []byte) ([]byte, error) {
 		text = bytes.ReplaceAll(raw[1:len(raw)-1], []byte(`""`), []byte(`"`))
 	}
 	var rule *Rule
-	if c.header {
+	switch {
+	case c.header:
 		c.columns = append(c.columns, c.ruleOf(text))
-	} else if c.column < len(c.columns) {
+	case c.column < len(c.columns):
 		rule = c.columns[c.column]
+	case c.held && len(bytes.TrimSpace(raw)) > 0:
+		return nil, ErrFormat // a separator in a field that is quoted in another way: which is whose can't be told
 	}
 	out, changed, err := c.text(rule, Text, text)
 	if err != nil || !changed {
@@ -204,6 +238,6 @@ func (c *csvStream) masked(raw []byte) ([]byte, error) {
 // ruleOf is the rule of a column with that name.
 func (c *csvStream) ruleOf(name []byte) *Rule {
 	p := newPath(c.m)
-	p.enter(bytes.Trim(bytes.TrimPrefix(name, byteOrderMark), " \t\"'"), false)
+	p.enter(bytes.Trim(bytes.TrimPrefix(name, byteOrderMark), " \t\"'#"), false)
 	return p.rule()
 }

@@ -344,6 +344,17 @@ func TestCSV(t *testing.T) {
 	if got := everyCut(t, m, mask.CSV, mask.Options{}, []byte("id;ssn\n1;2\n")); string(got) != "id;ssn\n1;[masked]\n" {
 		t.Errorf("%q", got)
 	}
+	for in, want := range map[string]string{
+		"ssn,id\n1,":                    "ssn,id\n[masked],",
+		"id,ssn\n1":                     "id,ssn\n1",
+		"id,ssn,\n1,2,\n":               "id,ssn,\n1,[masked],\n",
+		"# a; b\n#id;ssn\n1;2; \n# x\n": "# a; b\n#id;ssn\n1;[masked]; \n# x\n",
+		"#a\n\n# b":                     "#a\n\n# b",
+	} {
+		if got := everyCut(t, m, mask.CSV, mask.Options{}, []byte(in)); string(got) != want {
+			t.Errorf("%q became %q", in, got)
+		}
+	}
 	same := "a\tb\n\"x\ty\"\tz\n"
 	if got := everyCut(t, m, mask.CSV, mask.Options{}, []byte(same)); string(got) != same {
 		t.Errorf("%q", got)
@@ -355,7 +366,7 @@ func TestText(t *testing.T) {
 	pem := "-----BEGIN RSA PRIVATE KEY-----\n" + strings.Repeat("MIIEowIBAAKCAQEA\n", 60) + "-----END RSA PRIVATE KEY-----"
 	for in, want := range map[string]string{
 		"a " + keyID + " b":                                  "a [masked] b",
-		"secret=" + secKey + "\n":                            "secret=" + secKey + "\n", // joined by "=" it is a run of 47
+		"secret=" + secKey + "\n":                            "secret=[masked]\n",
 		"secret: " + secKey + "\n":                           "secret: [masked]\n",
 		"x " + pem + " y":                                    "x [masked] y",
 		"Bearer " + jwt + ".":                                "Bearer [masked].",

@@ -341,6 +341,11 @@ func (x *xmlStream) attribute(dst, name, raw []byte) ([]byte, error) {
 	x.path.enter(append([]byte("@"), local(name)...), false)
 	r := x.path.rule()
 	x.path.leave()
+	if r == nil { // to others it is a member like any
+		x.path.enter(local(name), false)
+		r = x.path.rule()
+		x.path.leave()
+	}
 	if string(name) == "xmlns" || bytes.HasPrefix(name, []byte("xmlns:")) {
 		r = nil
 	}

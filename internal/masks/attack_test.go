@@ -17,8 +17,10 @@ func TestAttacks(t *testing.T) {
 	b64 := base64.StdEncoding.EncodeToString
 	wide := strings.Map(func(r rune) rune { return r - '!' + '！' }, keyID)
 	pad := strings.Repeat("nothing to see here. ", 5000)
-	m := newMasks(t, func(c *masks.Config) { c.Sets = map[string][]masks.Rule{"people": {{At: "s3:GetObject:ssn"}}} })
-	built, err := m.Mask("s3", "GetObject", "rest-xml", "people#0,pii,secrets")
+	m := newMasks(t, func(c *masks.Config) {
+		c.Sets = map[string][]masks.Rule{"people": {{At: "s3:GetObject:ssn"}, {At: "s3:GetObject:**.ssn"}}}
+	})
+	built, err := m.Mask("s3", "GetObject", "rest-xml", "people#0,people#1,pii,secrets")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,6 +35,17 @@ func TestAttacks(t *testing.T) {
 		"CSV with old line ends":            {"text/csv", "id,ssn\r1,x" + ssn + "\r", ssn},
 		"CSV with blanks before quotes":     {"text/csv", "id, \"ssn\"\n1, \"x" + ssn + "\"\n", ssn},
 		"CSV with commas in odd quotes":     {"text/csv", "name, ssn\n \"Doe, J\", x" + ssn + "\n", ssn},
+		"CSV with other quotes":             {"text/csv", "id,name,ssn,city\n1,'Doe, J',x" + ssn + ",Rome\n", ssn},
+		"CSV with escaped commas":           {"text/csv", "id,name,ssn,city\n1,Doe\\, J,x" + ssn + ",Rome\n", ssn},
+		"CSV of more fields than names":     {"text/csv", "id,ssn\n1,2,x" + ssn + "\n", ssn},
+		"CSV of more, at the end":           {"text/csv", "id,ssn,name\n1,2,x" + ssn + ",4", ssn},
+		"CSV with a mark before names":      {"text/csv", "#ssn,id\nx" + ssn + ",1\n", ssn},
+		"CSV behind comments":               {"text/csv", "# made by hand\n# on a Monday\nid,ssn\n1,x" + ssn + "\n", ssn},
+		"CSV behind comments, untold":       {"binary/octet-stream", "#Version: 1.0\n#Fields,ssn\n1,x" + ssn + "\n", ssn},
+		"a text sequence of JSON":           {"text/plain", "\x1e{\"ssn\":\"x" + ssn + "\"}\n", ssn},
+		"a text sequence of JSON, untold":   {"", "\x1e{\"ssn\":\"x" + ssn + "\"}\n", ssn},
+		"an attribute of that name":         {"application/xml", "<people><person ssn=\"x" + ssn + "\"/></people>", ssn},
+		"an attribute of a prefix":          {"application/xml", "<people><person p:ssn='x" + ssn + "'/></people>", ssn},
 		"XML as bytes":                      {"binary/octet-stream", "<ssn>x" + ssn + "</ssn>", ssn},
 		"XML as text":                       {"text/plain", "\n<!-- people --><ssn>x" + ssn + "</ssn>", ssn},
 		"XML of another encoding":           {"application/xml", "<?xml version='1.0' encoding='UTF-7'?><r>+AEE-KIAIOSFODNN7EXAMPLE</r>", "KIAIOSFODNN7"},

@@ -256,10 +256,14 @@ func told(start []byte) bool {
 	return start[0] != '{' && start[0] != '[' || len(start) >= leastJSON || bytes.IndexByte(start, '\n') >= 0
 }
 
-// headed reports whether a body's first line is there, or is longer than one
-// that names columns.
+// headed reports whether a body's first line is there that is no comment, or one
+// that is longer than lines that name columns.
 func headed(start []byte) bool {
-	return start[0] == '{' || start[0] == '[' || len(start) >= mostHeader || bytes.ContainsAny(start, "\r\n")
+	if start[0] == '{' || start[0] == '[' || len(start) >= mostHeader {
+		return true
+	}
+	_, whole := mask.Headline(start)
+	return whole
 }
 
 func (b *beginning) open(start []byte) (err error) {
@@ -299,10 +303,10 @@ func (b *beginning) Close() error {
 	return nil
 }
 
-// blank is a body's start without the white space, and the byte order mark,
-// that it begins with.
+// blank is a body's start without the white space, the byte order mark and the
+// separator of JSON's text sequences (RFC 7464), that it begins with.
 func blank(start []byte) []byte {
-	return bytes.TrimLeft(bytes.TrimPrefix(start, []byte("\xef\xbb\xbf")), " \t\r\n")
+	return bytes.TrimLeft(bytes.TrimPrefix(start, []byte("\xef\xbb\xbf")), " \t\r\n\x1e")
 }
 
 // formatOf is the format of a media type. Plain is that of any which leaves it
