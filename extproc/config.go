@@ -44,9 +44,10 @@
 // leave flow.due negative, unless it knows the outcome before the headers go.
 //
 // Memory per stream is one message of Envoy's in each direction, one signed
-// chunk (of all streams no more than Config.Memory), and what a stage collects: of an answer that is masked what its head
-// waits for (256 KiB) and what internal/mask holds, of a request's body that is
-// edited all of it (at most 16 MiB).
+// chunk (of all streams no more than Config.Memory), and what a stage collects:
+// of an answer that is masked what its head waits for (256 KiB) and what
+// internal/mask holds, of a request's body that is edited all of it (at most
+// 16 MiB).
 package extproc
 
 import (

@@ -68,9 +68,9 @@
 //
 // Where several permits decide, the strictest of each obligation holds: of masks
 // the union, "none" only where every permit says it, and of a resource's permits
-// each must unmask. A forbid
-// takes @id and @advice only. A policy may ask for context.approval instead of
-// carrying @approval. Decision.Need says which approval would allow a call.
+// each must unmask. A forbid takes @id and @advice only. A policy may ask for
+// context.approval instead of carrying @approval. Decision.Need says which
+// approval would allow a call.
 //
 // # Sets
 //

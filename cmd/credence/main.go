@@ -2,8 +2,9 @@
 // AWS key: Envoy carries the traffic, credence decides and acts on it.
 //
 // One binary, one file per verb. Exit codes: 0 done, 1 failed, 2 used wrongly;
-// `run` exits with its command's own code. A failure is one sentence on
-// standard error, with what to do about it.
+// `run` exits with its command's own code, and `audit verify` with one that says
+// what it found. A failure is one sentence on standard error, with what to do
+// about it.
 package main
 
 import (
@@ -53,7 +54,8 @@ func run(ctx context.Context, args []string) int {
 	return 1
 }
 
-// exitError carries the exit code of a command that credence ran.
+// exitError is an exit code that means more than failed: of a command that
+// credence ran, or of what a verb found.
 type exitError struct{ code int }
 
 func (e exitError) Error() string { return fmt.Sprintf("exit status %d", e.code) }
@@ -67,7 +69,8 @@ func newRoot() *cobra.Command {
 		Short: "Agents use AWS through Envoy without ever holding an AWS key",
 		Long: `Agents use AWS through Envoy without ever holding an AWS key.
 
-Exit codes: 0 done, 1 failed, 2 used wrongly; "run" exits with its command's.`,
+Exit codes: 0 done, 1 failed, 2 used wrongly; "run" exits with its command's, and
+the help of "audit verify" says what its own mean.`,
 		Example: `  credence init --emulator http://127.0.0.1:5000
   credence up --dev &
   credence run -- aws s3 ls`,

@@ -2,7 +2,7 @@
 // told and what the record is told.
 //
 //	a := refuse.For(err)                          // status, code, message, retry; and the rule
-//	r := refuse.Render(a, call.Shape(), callID)   // in the service's own shape
+//	r := refuse.Render(a, shape, callID)          // in the service's own shape
 //
 // The table follows how SDKs behave, as measured with boto3, the AWS CLI, and
 // the SDKs for JavaScript, Go, Java and Rust:
