@@ -76,6 +76,9 @@ type Config struct {
 	Append func(context.Context, *audit.Event) (audit.Index, error)
 	// Give seals a grant: grant.Grants.Give.
 	Give func(grant.Grant) (string, error)
+	// Begun is told of a sealed grant whose call has begun: grant.Grants.Begun.
+	// Default: nobody is.
+	Begun func(sealed, call string)
 	// Hosts are the gateway's own DNS names, before which a bucket or an
 	// operation's prefix may stand: awsapi.Where.Hosts.
 	Hosts []string
@@ -131,6 +134,9 @@ func (c *Config) fill() error {
 	if c.Open == nil || c.Catalog == nil || c.Role == nil || c.Upstream == nil || c.Decide == nil ||
 		c.Confirm == nil || c.Append == nil || c.Give == nil || c.Masks != nil && c.Tokens == nil {
 		return ErrConfig
+	}
+	if c.Begun == nil {
+		c.Begun = func(string, string) {}
 	}
 	if c.Fault == nil {
 		c.Fault = func(error) {}

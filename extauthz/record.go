@@ -49,6 +49,7 @@ func (c *call) record(ctx context.Context) error {
 	if _, err := c.cfg.Append(context.WithoutCancel(ctx), e); err != nil {
 		return err
 	}
+	c.cfg.Begun(c.sealed, c.id)
 	c.destination = envoymsg.Destination{Service: c.aws.Service, Upstream: c.upstream.Cluster, Class: string(class)}
 	return nil
 }

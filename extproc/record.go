@@ -76,6 +76,13 @@ func (x *exchange) end(outcome string, why error) error {
 	return x.write(e)
 }
 
+// Unsent writes the call.end of a call that the door in has begun and that never
+// came here, so that nothing of it was sent.
+func (s *Server) Unsent(call string) error {
+	x := exchange{config: &s.config}
+	return x.append(&audit.Event{Type: audit.CallEnd, Call: call, Outcome: aborted, Rule: "unsent"})
+}
+
 // write makes the end of a call durable, and what was kept of it. When something
 // could not be kept, the leaf says what is known all the same.
 func (x *exchange) write(e *audit.Event) error {

@@ -92,6 +92,7 @@ func (u *unit) run(ctx context.Context, sockets string) error {
 	g.Go(func() error { return serveHTTP(ctx, u.login, socket(sockets, "login")) })
 	g.Go(func() error { return u.serveConsole(ctx) })
 	g.Go(func() error { return u.serveMetrics(ctx) })
+	g.Go(func() error { return u.endUnsent(ctx) })
 	g.Go(func() error { return u.watchBodies(ctx) })
 	g.Go(func() error { return u.sweepBodies(ctx) })
 	g.Go(func() error { return u.shipBodies(ctx) })

@@ -90,9 +90,37 @@ func newUnit(cfg *config.Config, log zerolog.Logger, sockets string, dev bool) (
 	return u, nil
 }
 
+// endUnsent ends the records of calls that began and were never sent, until ctx
+// ends.
+func (u *unit) endUnsent(ctx context.Context) error {
+	look := time.NewTicker(time.Second)
+	defer look.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-look.C:
+			if err := u.unsent(u.grants.Lost()); err != nil {
+				u.zlog.Error().Err(err).Msg("a call that was never sent has no end: it becomes unknown at the next start")
+			}
+		}
+	}
+}
+
+func (u *unit) unsent(calls []string) error {
+	var errs []error
+	for _, call := range calls {
+		errs = append(errs, u.proc.Unsent(call))
+	}
+	return errors.Join(errs...)
+}
+
 // close ends the rooms that have something to end, the log last.
 func (u *unit) close() error {
 	var errs []error
+	if u.proc != nil {
+		errs = append(errs, u.unsent(u.grants.Close()))
+	}
 	if u.gate != nil {
 		errs = append(errs, u.gate.Close())
 	}
@@ -216,7 +244,7 @@ func (u *unit) openGate() error {
 	}
 	u.gate, err = extauthz.New(extauthz.Config{
 		Open: u.keeper.Open, Catalog: u.catalog, Role: u.role, Upstream: u.directory.Upstream, Decide: u.engine.Decide,
-		Confirm: u.mint.Confirm, Append: u.append, Give: u.grants.Give, Keys: u.keys,
+		Confirm: u.mint.Confirm, Append: u.append, Give: u.grants.Give, Begun: u.grants.Begun, Keys: u.keys,
 		PublicURL: u.cfg.PublicURL, Hosts: hosts(u.cfg), Masks: u.masks, Tokens: u.tokens, Recorder: u.recorder, Approvals: u.approvals, Hold: xds.DefaultHold,
 		Fault: func(err error) { u.zlog.Error().Err(err).Msg("a call was refused by a fault") },
 	})

@@ -3,6 +3,7 @@ package grant_test
 import (
 	"errors"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -203,6 +204,90 @@ func TestOneOfManyRedeems(t *testing.T) {
 	}
 	if good != 1 {
 		t.Errorf("%d redeemed one grant", good)
+	}
+}
+
+// TestLost: a call that has begun is redeemed or listed as lost, once.
+func TestLost(t *testing.T) {
+	const early, late = grant.Life - time.Millisecond, grant.Life
+	for name, test := range map[string]struct {
+		do   func(g *grant.Grants, sealed string, wait func(time.Duration))
+		lost int
+	}{
+		"given and never begun": {func(_ *grant.Grants, _ string, wait func(time.Duration)) { wait(late) }, 0},
+		"not yet": {func(g *grant.Grants, s string, wait func(time.Duration)) {
+			g.Begun(s, "call")
+			wait(early)
+		}, 0},
+		"ran out": {func(g *grant.Grants, s string, wait func(time.Duration)) {
+			g.Begun(s, "call")
+			wait(late)
+		}, 1},
+		"redeemed": {func(g *grant.Grants, s string, wait func(time.Duration)) {
+			g.Begun(s, "call")
+			_, _ = g.Redeem(s, sample().Fingerprint, route)
+			wait(late)
+		}, 0},
+		"redeemed too late": {func(g *grant.Grants, s string, wait func(time.Duration)) {
+			g.Begun(s, "call")
+			wait(late)
+			_, _ = g.Redeem(s, sample().Fingerprint, route)
+			_, _ = g.Redeem(s, sample().Fingerprint, route)
+		}, 1},
+		"for another request": {func(g *grant.Grants, s string, _ func(time.Duration)) {
+			g.Begun(s, "call")
+			_, _ = g.Redeem(s, [32]byte{}, route)
+		}, 1},
+		"on another route": {func(g *grant.Grants, s string, _ func(time.Duration)) {
+			g.Begun(s, "call")
+			_, _ = g.Redeem(s, sample().Fingerprint, "ec2.none")
+		}, 1},
+		"begun too late": {func(g *grant.Grants, s string, wait func(time.Duration)) {
+			wait(late)
+			_ = g.Lost()
+			g.Begun(s, "call")
+		}, 1},
+		"its place was taken": {func(g *grant.Grants, s string, wait func(time.Duration)) {
+			g.Begun(s, "call")
+			wait(late)
+			for range 4 {
+				_ = give(t, g, sample())
+			}
+		}, 1},
+		"behind one that is open": {func(g *grant.Grants, s string, wait func(time.Duration)) {
+			wait(early)
+			_ = give(t, g, sample())
+			g.Begun(s, "call")
+			wait(time.Millisecond)
+		}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			g, c := newGrants(t, 4)
+			test.do(g, give(t, g, sample()), func(d time.Duration) { c.now = c.now.Add(d) })
+			want := slices.Repeat([]string{"call"}, test.lost)
+			if got := g.Lost(); !slices.Equal(got, want) {
+				t.Errorf("lost %q, want %q", got, want)
+			}
+			if again := g.Lost(); len(again) > 0 {
+				t.Errorf("listed twice: %q", again)
+			}
+		})
+	}
+}
+
+// TestCloseLosesAll: what is open when a process ends is lost, whenever it would
+// have run out.
+func TestCloseLosesAll(t *testing.T) {
+	g, _ := newGrants(t, 8)
+	for _, call := range []string{"a", "b", "c"} {
+		sealed := give(t, g, sample())
+		g.Begun(sealed, call)
+		if call == "b" {
+			_, _ = g.Redeem(sealed, sample().Fingerprint, route)
+		}
+	}
+	if got := g.Close(); !slices.Equal(got, []string{"a", "c"}) {
+		t.Errorf("lost %q", got)
 	}
 }
 

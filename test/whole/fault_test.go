@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"syscall"
 	"testing"
 	"time"
@@ -97,12 +98,66 @@ func (u *unit) get(target string) error {
 	return nil
 }
 
-// `up` brings back whatever dies, by itself. The services are last: at their
-// start they close the calls that an Envoy began and died before it forwarded.
+// A call that the door in has begun and that never comes to the door out, here
+// since Envoy can't reach it: nothing of it is sent, and it has its end once its
+// grant has run out, or when the services end before.
+func TestCallsThatAreNeverSent(t *testing.T) {
+	u, start, sockets := serveAt(t)
+	services := start()
+	u.Login()
+	check(t, os.Remove(filepath.Join(sockets, "proc.sock")))
+	begin := func() {
+		t.Helper()
+		if err := u.get("/reports/k"); err == nil {
+			t.Fatal("the call passed no door out")
+		}
+	}
+	ends := func() (begun, unsent int) {
+		t.Helper()
+		for _, e := range u.Leaves() {
+			switch {
+			case e.Type == string(audit.CallBegin):
+				begun++
+			case e.Type == string(audit.CallEnd) && e.Outcome == "aborted" && e.Rule == "unsent":
+				unsent++
+			case e.Type == string(audit.CallEnd), e.Type == string(audit.CallUnknown):
+				t.Errorf("ended as %+v", e)
+			}
+		}
+		return begun, unsent
+	}
+	begin()
+	if begun, unsent := ends(); begun != 1 {
+		t.Errorf("%d begun and %d ended", begun, unsent)
+	}
+	gateway.Within(t, "its end", func() error {
+		if begun, unsent := ends(); unsent != 1 {
+			return fmt.Errorf("%d begun and %d ended", begun, unsent)
+		}
+		return nil
+	})
+	begin()
+	check(t, services.Process.Signal(syscall.SIGTERM))
+	check(t, services.Wait())
+	if begun, unsent := ends(); begun != 2 || unsent != 2 {
+		t.Errorf("%d begun and %d ended, after the services did", begun, unsent)
+	}
+	start()
+	gateway.Within(t, "calls again", func() error { return u.get("/recorded/k") })
+	u.paired()
+	for _, r := range u.Upstream.Requests() {
+		if r.Target == "/reports/k" {
+			t.Errorf("%s reached the upstream", r.Target)
+		}
+	}
+}
+
+// `up` brings back whatever dies, by itself. An Envoy is last: the calls that it
+// began and died before it forwarded have their ends all the same.
 func TestUpRecoversUnderLoad(t *testing.T) {
 	u, cmd := up(t)
 	l := u.load(4)
-	for _, word := range []string{"envoy", "envoy", "serve"} {
+	for _, word := range []string{"envoy", "serve", "envoy"} {
 		l.more(40)
 		old := gateway.Child(t, cmd.Process.Pid, word)
 		check(t, syscall.Kill(old, syscall.SIGKILL))

@@ -49,6 +49,13 @@ func up(t testing.TB) (*unit, *exec.Cmd) {
 // serve runs the services, and beside them an Envoy that this process starts.
 func serve(t testing.TB) (*unit, func() *exec.Cmd) {
 	t.Helper()
+	u, start, _ := serveAt(t)
+	return u, start
+}
+
+// serveAt is serve, and the folder of the services' sockets.
+func serveAt(t testing.TB) (*unit, func() *exec.Cmd, string) {
+	t.Helper()
 	u := newUnit(t)
 	sockets, err := os.MkdirTemp("", "whole") // t.TempDir is too long for a socket
 	check(t, err)
@@ -65,7 +72,7 @@ func serve(t testing.TB) (*unit, func() *exec.Cmd) {
 		cancel()
 		check(t, <-ended)
 	})
-	return u, func() *exec.Cmd { return u.Spawn("serve", "--sockets", sockets) }
+	return u, func() *exec.Cmd { return u.Spawn("serve", "--sockets", sockets) }, sockets
 }
 
 func check(t testing.TB, err error) {
