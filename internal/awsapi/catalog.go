@@ -60,7 +60,6 @@ type Service struct {
 	ID           string     // catalog id, botocore's folder name: "s3", "dynamodb"
 	Prefix       string     // IAM service prefix: "s3", "cloudwatch"
 	SigningNames []string   // SigV4 scope services, the usual one first
-	Title        string     // "Amazon Simple Storage Service"
 	Protocols    []Protocol // that its clients may speak, the preferred one first
 }
 
@@ -83,7 +82,7 @@ func (c *Catalog) Service(id string) (Service, bool) {
 }
 
 func describe(h *model.Head) Service {
-	s := Service{ID: h.ID, Prefix: h.Prefix, SigningNames: slices.Clone(h.SigningNames), Title: h.Title}
+	s := Service{ID: h.ID, Prefix: h.Prefix, SigningNames: slices.Clone(h.SigningNames)}
 	for _, p := range h.Protocols {
 		s.Protocols = append(s.Protocols, Protocol(p))
 	}

@@ -40,11 +40,9 @@ const (
 
 // Param is an input member as Call.Params holds it.
 type Param struct {
-	Name      string
-	Type      ParamType
-	Element   ParamType // of a list's elements or a map's values
-	Required  bool
-	Sensitive bool // by the model's trait
+	Name    string
+	Type    ParamType
+	Element ParamType // of a list's elements or a map's values
 }
 
 // Operation is one AWS operation.
@@ -58,8 +56,7 @@ type Operation struct {
 	Presigns         bool // ... presigned URLs alone
 	StreamsInput     bool
 	StreamsOutput    bool
-	EventsOutput     bool   // the stream is one of events
-	HostPrefix       string // the model's template: "data-", "{AccountId}."
+	EventsOutput     bool // the stream is one of events
 }
 
 // Operations lists a service's operations by name. The error matches
@@ -108,7 +105,7 @@ func (c *Catalog) operation(id OperationID) (*service, *operation, error) {
 func (s *service) describe(op *operation) Operation {
 	out := Operation{
 		OperationID: OperationID{Service: s.head.ID, Operation: op.Name},
-		Params:      s.params(op), Body: s.bodyNeed(op), NoAuth: op.NoAuth, HostPrefix: op.HostPrefix,
+		Params:      s.params(op), Body: s.bodyNeed(op), NoAuth: op.NoAuth,
 		VendsCredentials: op.Vends, Presigns: op.Presigns,
 		StreamsInput: op.StreamsInput, StreamsOutput: op.StreamsOutput, EventsOutput: op.EventsOutput,
 	}
@@ -145,7 +142,7 @@ func (s *service) params(op *operation) []Param {
 	out := make([]Param, 0, len(op.input.Members))
 	for _, m := range op.input.Members {
 		shape := s.data.Shapes[m.Shape]
-		p := Param{Name: m.Name, Type: paramTypes[shape.Kind], Required: m.Required, Sensitive: m.Sensitive}
+		p := Param{Name: m.Name, Type: paramTypes[shape.Kind]}
 		if shape.Kind == model.List || shape.Kind == model.Map {
 			p.Element = paramTypes[s.data.Shapes[shape.Members[len(shape.Members)-1].Shape].Kind]
 		}

@@ -71,7 +71,7 @@ func (b *binder) service() (model.Service, error) {
 		return b.out, err
 	}
 	m := b.raw.Metadata
-	b.out.TargetPrefix, b.out.APIVersion, b.out.QueryCompatible = m.TargetPrefix, m.APIVersion, m.AWSQueryCompatible != nil
+	b.out.TargetPrefix, b.out.APIVersion = m.TargetPrefix, m.APIVersion
 	b.out.RawPath, b.out.TrailingSlash, b.out.BucketHost = b.over.RawPath, b.over.Trailing, b.over.BucketHost
 	if err := b.addTypes(); err != nil {
 		return b.out, err
@@ -105,7 +105,7 @@ func (b *binder) addForms() error {
 	sort.Strings(names)
 	for _, n := range names {
 		spec := b.over.Forms[n]
-		form := model.Form{Name: n, Unescape: spec.Unescape}
+		form := model.Form{Unescape: spec.Unescape}
 		for _, m := range spec.Match {
 			expr := "^(?:" + m.Expr + ")$"
 			if _, err := regexp.Compile(expr); err != nil {

