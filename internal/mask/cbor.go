@@ -349,8 +349,13 @@ func (c *cborStream) strValue(dst []byte, major byte, raw, text []byte) ([]byte,
 		c.ended()
 		return append(dst, 0xf6), nil
 	}
-	out, changed, err := c.leaves.text(rule.asText(), Text, text)
-	if !naming {
+	var out []byte
+	var changed bool
+	var err error
+	if naming {
+		out, changed, err = c.named(text)
+	} else {
+		out, changed, err = c.leaves.text(rule.asText(), Text, text)
 		c.ended()
 	}
 	if err != nil || !changed {

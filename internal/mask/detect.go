@@ -138,7 +138,7 @@ var secrets = []detector{
 	{name: "aws-session-token", needs: upper | lower | digit, least: 100, find: prefixed("IQoJb3JpZ2lu", word64, 80, "FwoGZXIvYXdz", word64, 80)},
 	{name: "aws-presigned-url", needs: upper | equals, least: 40, find: presigned},
 	{name: "gateway-key-id", needs: upper, least: 20, find: prefixed("CRDN", base32Byte, 16)},
-	{name: "private-key", needs: upper | dash, least: 27, find: pem},
+	{name: privateKey, needs: upper | dash, least: 27, find: pem},
 	{name: "jwt", needs: lower | dot, least: 20, find: jwt},
 	{name: "url-password", needs: colon | at, least: 8, find: urlPassword},
 	{name: "provider-token", needs: lower, least: 20, find: prefixed(
@@ -160,6 +160,8 @@ func keys() []detector {
 	}
 	return out
 }
+
+const privateKey = "private-key"
 
 type class = [256]bool
 
@@ -299,25 +301,65 @@ func presigned(s []byte, from int) (int, int) {
 	return first, end
 }
 
-// pem finds a private key in RFC 7468's form, or what is there of it.
+// pem finds a private key in RFC 7468's form, or what is there of it. A plus sign
+// is a blank in URLs.
 func pem(s []byte, from int) (int, int) {
 	for {
-		i := bytes.Index(s[from:], []byte("-----BEGIN "))
+		i := bytes.Index(s[from:], []byte("-----BEGIN"))
 		if i < 0 {
 			return -1, -1
 		}
 		begin := from + i
-		label, _, ok := bytes.Cut(s[begin+len("-----BEGIN "):], []byte("-----"))
-		if !ok || len(label) > 64 || !bytes.Contains(label, []byte("PRIVATE KEY")) {
+		label, _, ok := bytes.Cut(s[begin+len("-----BEGIN"):], []byte("-----"))
+		if !ok || len(label) > 64 || !bytes.Contains(label, []byte("PRIVATE KEY")) && !bytes.Contains(label, []byte("PRIVATE+KEY")) {
 			from = begin + 1
 			continue
 		}
-		stop := "-----END " + string(label) + "-----"
+		stop := pemEnd + string(label) + "-----"
 		if j := bytes.Index(s[begin:], []byte(stop)); j >= 0 {
 			return begin, begin + j + len(stop)
 		}
 		return begin, len(s)
 	}
+}
+
+const pemEnd = "-----END"
+
+const (
+	leastKeyLine = 16  // bytes of a line of a private key that is a text of its own
+	mostKeyTexts = 512 // texts behind the one that begins a key, in which its lines may be
+)
+
+// keyed finds what belongs to a private key that an earlier text begins: a line of
+// base64, up to its end. In a list of lines, as of a log's events, each is a text.
+func (l *leaves) keyed(s []byte, have feature) bool {
+	const mixed = upper | lower | digit
+	if l.lines--; l.lines == 0 || bytes.Contains(s, []byte(pemEnd)) {
+		l.key = nil
+		return false
+	}
+	if have&no64 != 0 || have&mixed != mixed || len(s) < leastKeyLine {
+		return false
+	}
+	l.spans = append(l.spans[:0], span{0, len(s), l.key})
+	return true
+}
+
+// begins keeps a private key in mind that a text begins and does not end.
+func (l *leaves) begins(s []byte, spans []span) {
+	last := spans[len(spans)-1]
+	if last.d.name == privateKey && last.to == len(s) && !bytes.Contains(s[last.from:], []byte(pemEnd)) {
+		l.key, l.lines = last.d, mostKeyTexts
+	}
+}
+
+// named masks what detectors find in a member's name.
+func (l *leaves) named(s []byte) ([]byte, bool, error) {
+	key := l.key
+	l.key = nil
+	out, changed, err := l.text(nil, Text, s)
+	l.key = key
+	return out, changed, err
 }
 
 // jwt finds a JSON web token (RFC 7519): its header begins with {" in base64.

@@ -237,3 +237,31 @@ func TestSecretKeyStands(t *testing.T) {
 		}
 	}
 }
+
+// TestPrivateKeyLines: a private key whose lines are a text each, as a log's events
+// are, is masked to its end and not behind it; so is one with plus signs for blanks.
+func TestPrivateKeyLines(t *testing.T) {
+	m := compile(t, rules("!secrets"))
+	const first, last = "MIIEowIBAAKCAQEAvTq7o0Xb3cXf1vYl2nq9kq0a7pQd3Jm5sWm0v2Jt8Q1Zk3Wx", "pQd3Jm5sWm0v2Jt8Q1Zk3Wxa7="
+	list := []string{"it is", "-----BEGIN RSA PRIVATE KEY-----", first, first, last, "-----END RSA PRIVATE KEY-----", "TheWordBehindIsNoKey0"}
+	var events, xml, csv strings.Builder
+	for i, line := range list {
+		fmt.Fprintf(&events, `{"id":"3695%d","aNameOfSixteen16":"ResponseOfNoKey","message":%q},`, i, line)
+		fmt.Fprintf(&xml, "<m>%s</m>", line)
+		fmt.Fprintf(&csv, "%d,%s\n", i, line)
+	}
+	for format, body := range map[mask.Format]string{
+		mask.JSON: `{"events":[` + strings.TrimSuffix(events.String(), ",") + `]}`,
+		mask.XML:  "<r>" + xml.String() + "</r>",
+		mask.CSV:  "id,message\n" + csv.String(),
+	} {
+		out := string(everyCut(t, m, format, mask.Options{}, []byte(body)))
+		if strings.Contains(out, "MIIE") || strings.Contains(out, last) || !strings.Contains(out, list[6]) || !strings.Contains(out, "it is") || format == mask.JSON && strings.Count(out, `"aNameOfSixteen16":"ResponseOfNoKey"`) != len(list) {
+			t.Errorf("%s: %s", format, out)
+		}
+	}
+	form := "x=" + strings.ReplaceAll(strings.Join(list[1:6], "%0A"), " ", "+") + "&y=1"
+	if out := string(everyCut(t, m, mask.Plain, mask.Options{}, []byte(form))); out != "x="+mask.Marker+"&y=1" {
+		t.Error(out)
+	}
+}

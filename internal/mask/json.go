@@ -204,7 +204,7 @@ func (j *jsonStream) name(dst []byte) ([]byte, error) {
 		j.member = j.member[1:]
 	}
 	j.enter(text, false)
-	out, changed, err := j.leaves.text(nil, Text, text)
+	out, changed, err := j.leaves.named(text)
 	if err != nil {
 		return dst, err
 	}

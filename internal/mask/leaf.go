@@ -47,9 +47,11 @@ type leaves struct {
 	out    []byte // of text; valid until the next call
 	spans  []span
 	inner  []byte
-	part   bool // what a text says itself is looked at elsewhere
-	parted bool // ... and so is what its base64 stands for
-	mail   bool // it is in quoted-printable, as was said before
+	part   bool      // what a text says itself is looked at elsewhere
+	parted bool      // ... and so is what its base64 stands for
+	key    *detector // of a private key that an earlier text begins; nil for none
+	lines  int       // texts that may still be lines of it
+	mail   bool      // it is in quoted-printable, as was said before
 }
 
 // span is a part of a text that a detector has found.
@@ -179,7 +181,11 @@ func (l *leaves) detect(kind Kind, s []byte, depth int) ([]byte, bool, error) {
 		}
 	}
 	have := featuresOf(s)
+	if l.key != nil && l.keyed(s, have) {
+		return l.whole(kind, s, l.spans)
+	}
 	if spans := l.search(s, have); len(spans) > 0 && !l.part {
+		l.begins(s, spans)
 		if kind != Text {
 			return l.whole(kind, s, spans)
 		}
