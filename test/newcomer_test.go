@@ -321,7 +321,7 @@ func newDemo(t *testing.T, env ...string) *demo {
 	return d
 }
 
-var changing = regexp.MustCompile(`\x1b\[\d*m|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d|(CRDN)\w+|(127\.0\.0\.1:)\d+|(refusals: |record )\d+`)
+var changing = regexp.MustCompile(`\x1b\[\d*m|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\dZ?|(CRDN)\w+|(127\.0\.0\.1:)\d+|(refusals: |record )\d+`)
 
 // plain takes out of a transcript what differs from run to run.
 func plain(s string) string { return changing.ReplaceAllString(s, "$1$2$3") }

@@ -114,14 +114,17 @@ func printTickets(w io.Writer, list []approval.Ticket) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "TICKET\tSTATE\tAGENT\tROLE\tOPERATION\tRESOURCE\tASKS\tUNTIL")
 	for _, x := range list {
-		resource := strings.Join(x.Resources[:min(len(x.Resources), 1)], "")
+		resource := ""
+		if len(x.Resources) > 0 {
+			resource = field(x.Resources[0])
+		}
 		if len(x.Resources) > 1 {
 			resource += fmt.Sprintf(" and %d more", len(x.Resources)-1)
 		}
 		if x.Holds != "" {
-			resource += " holding " + x.Holds
+			resource += " holding " + sentence(x.Holds)
 		}
-		fmt.Fprintf(t, "%s\t%s\t%q\t%s\t%s\t%q\t%s\t%s\n", x.ID, x.State, x.Agent, x.Role, x.Operation, resource, approval.Asks(x.Quorums), x.Expires.Local().Format(stamp))
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", x.ID, x.State, field(x.Agent), x.Role, x.Operation, resource, approval.Asks(x.Quorums), stamped(x.Expires))
 	}
 	return t.Flush()
 }
@@ -160,12 +163,12 @@ func newApprovalsDecide(verb string) *cobra.Command {
 				}
 				until := ""
 				if t.State != approval.Denied {
-					until = ", until " + t.Expires.Local().Format(stamp)
+					until = ", until " + stamped(t.Expires)
 				}
 				if t.State == approval.Pending {
 					until = ", still asks " + approval.Asks(t.Missing()) + until
 				}
-				_, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s by %q%s\n", t.State, t.Operation, t.Agent, until)
+				_, err := fmt.Fprintf(c.OutOrStdout(), "%s: %s by %s%s\n", t.State, t.Operation, field(t.Agent), until)
 				return err
 			})
 		},

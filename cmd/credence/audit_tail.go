@@ -10,6 +10,7 @@ import (
 	"iter"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -48,6 +49,9 @@ record's own bytes.`,
 }
 
 func auditTail(ctx context.Context, w io.Writer, path string, f tailFlags) error {
+	if f.last < 0 {
+		return usageError{errors.New("--last: a number from 1")}
+	}
 	if f.follow && f.last > 0 {
 		return usageError{errors.New("-n and -f don't go together")}
 	}
@@ -162,7 +166,11 @@ func printLeaf(w io.Writer, leaf []byte, f tailFlags) error {
 
 // text is "time  kind  who  what  how".
 func (l line) text() string {
-	parts := []string{l.Time[:min(len(l.Time), 19)], fmt.Sprintf("%-13s", l.Type)}
+	when := field(l.Time)
+	if t, err := time.Parse(time.RFC3339, l.Time); err == nil {
+		when = stamped(t)
+	}
+	parts := []string{when, fmt.Sprintf("%-13s", l.Type)}
 	if who := l.Identity.Principal; who != "" {
 		parts = append(parts, field(who))
 	}
@@ -197,7 +205,9 @@ func (l line) how() []string {
 	if l.Rule != "" {
 		parts = append(parts, "rule "+field(l.Rule))
 	}
-	if l.Count > 0 {
+	if l.Count == 1 {
+		parts = append(parts, "once")
+	} else if l.Count > 1 {
 		parts = append(parts, fmt.Sprintf("%d times", l.Count))
 	}
 	if l.Decision.Effect == "would_deny" {

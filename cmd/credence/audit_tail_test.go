@@ -15,17 +15,17 @@ func TestTail(t *testing.T) {
 		"observed": {
 			`{"eventTime":"2026-01-02T03:04:05.000000Z","eventType":"call.begin","eventSource":"s3.amazonaws.com","eventName":"GetObject","userIdentity":{"principalId":"corp|a"},` +
 				`"resources":[{"ARN":"arn:aws:s3:::b/k"}],"decision":{"effect":"would_deny","denied":"s3:GetObject on arn:aws:s3:::b/k","policies":["keep"]}}`,
-			"2026-01-02T03:04:05  call.begin     corp|a  s3:GetObject  arn:aws:s3:::b/k  would deny s3:GetObject on arn:aws:s3:::b/k  by keep\n",
+			"2026-01-02T03:04:05Z  call.begin     corp|a  s3:GetObject  arn:aws:s3:::b/k  would deny s3:GetObject on arn:aws:s3:::b/k  by keep\n",
 		},
 		"forged": {
 			`{"eventTime":"2026-01-02T03:04:05.000000Z","eventType":"call.begin","eventSource":"s3.amazonaws.com","eventName":"GetObject","userIdentity":{"principalId":"corp|a  s3:X"},` +
 				`"resources":[{"ARN":"arn:aws:s3:::b/\u001b[31mk\n2026-01-02T03:04:05  log.close"}],"decision":{"effect":"would_deny","denied":"s3:GetObject on arn:aws:s3:::b/\u202ek","policies":["a\nb"]}}`,
-			"2026-01-02T03:04:05  call.begin     \"corp|a  s3:X\"  s3:GetObject  \"arn:aws:s3:::b/\\x1b[31mk\\n2026-01-02T03:04:05  log.close\"" +
+			"2026-01-02T03:04:05Z  call.begin     \"corp|a  s3:X\"  s3:GetObject  \"arn:aws:s3:::b/\\x1b[31mk\\n2026-01-02T03:04:05  log.close\"" +
 				"  would deny s3:GetObject on \"arn:aws:s3:::b/\\u202ek\"  by \"a\\nb\"\n",
 		},
 		"allowed": {
 			`{"eventTime":"2026-01-02T03:04:05.000000Z","eventType":"call.begin","decision":{"effect":"allow","policies":["read"]}}`,
-			"2026-01-02T03:04:05  call.begin     by read\n",
+			"2026-01-02T03:04:05Z  call.begin     by read\n",
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -36,6 +37,9 @@ func (c *choice) Set(s string) error {
 	*c.value = s
 	return nil
 }
+
+// stamped is a time as all verbs print it and as --since reads it.
+func stamped(t time.Time) string { return t.UTC().Format(time.RFC3339) }
 
 // field is a text that an agent may have chosen as one field of a line: in Go's
 // quotes where it could be taken for more, or where a terminal would obey it.

@@ -229,7 +229,7 @@ func printable(s string) string {
 
 // describe is an entry in a line: "time  kind  what  where  how".
 func describe(e *replay.Entry) string {
-	parts := []string{e.Time.Format(stamp)}
+	parts := []string{stamped(e.Time)}
 	if e.IsCall() {
 		parts = append(parts, field(e.Service()+":"+e.Operation))
 	} else {

@@ -87,8 +87,6 @@ func query(pairs ...string) url.Values {
 	return q
 }
 
-const stamp = "2006-01-02 15:04:05"
-
 func printSessions(w io.Writer, list []replay.Session) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(t, "SESSION\tAGENT\tROLE\tFIRST\tLAST\tCALLS\tDENIED\tFAILED\tENDED")
@@ -97,7 +95,7 @@ func printSessions(w io.Writer, list []replay.Session) error {
 		if s.Ended {
 			ended = "by a person"
 		}
-		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", s.ID, field(s.Agent), s.Role, s.First.Format(stamp), s.Last.Format(stamp), s.Calls, s.Denied, s.Failed, ended)
+		fmt.Fprintf(t, "%s\t%s\t%s\t%s\t%s\t%d\t%d\t%d\t%s\n", s.ID, field(s.Agent), s.Role, stamped(s.First), stamped(s.Last), s.Calls, s.Denied, s.Failed, ended)
 	}
 	return t.Flush()
 }
@@ -190,7 +188,7 @@ func (s *summary) print(w io.Writer) error {
 	if len(s.OnBehalf) > 0 {
 		fmt.Fprintf(t, "for\t%s\n", strings.Join(fields(s.OnBehalf), ", "))
 	}
-	fmt.Fprintf(t, "from\t%s\nto\t%s\ncalls\t%d, %d denied, %d not complete, %d recorded\n", s.First.Format(stamp), s.Last.Format(stamp), s.Calls, s.Denied, s.Failed, s.Recorded)
+	fmt.Fprintf(t, "from\t%s\nto\t%s\ncalls\t%d, %d denied, %d not complete, %d recorded\n", stamped(s.First), stamped(s.Last), s.Calls, s.Denied, s.Failed, s.Recorded)
 	for _, o := range s.Operations {
 		fmt.Fprintf(t, "\t%d × %s", o.Calls, o.Name)
 		if o.Denied > 0 {
