@@ -143,7 +143,7 @@ func (q *request) matches(name string, read func(*service) (*operation, Protocol
 		case op == nil:
 		case err != nil:
 			if first == nil {
-				first = named(err, s, op)
+				first = named(err, op)
 			}
 		default:
 			out = append(out, match{service: s, op: op, protocol: protocol, params: params})
@@ -181,9 +181,9 @@ func (m match) complete() bool {
 }
 
 // named adds the operation to a refusal.
-func named(err error, s *service, op *operation) error {
+func named(err error, op *operation) error {
 	if r, ok := err.(*Refusal); ok && r.Operation == "" {
-		r.Service, r.Operation = s.head.ID, op.Name
+		r.Operation = op.Name
 	}
 	return err
 }
@@ -200,10 +200,10 @@ func (q *request) call(found []match) (Call, error) {
 		next, err := q.one(m)
 		switch {
 		case m.op.Refuse != "":
-			return Call{}, named(err, m.service, m.op)
+			return Call{}, named(err, m.op)
 		case err != nil:
 			if first == nil {
-				first = named(err, m.service, m.op)
+				first = named(err, m.op)
 			}
 		case out.Operation == "":
 			out = next

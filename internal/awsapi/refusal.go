@@ -12,9 +12,9 @@ type Refusal struct {
 	Rule   string // stable, for records and tests: "unknown-operation"
 	Detail string // one plain sentence for the operator and the agent
 
-	// Service (a catalog id) and Operation are what was asked for, where that was
-	// understood before the refusal; else both are "".
-	Service, Operation string
+	// Operation is what was asked for, where that was understood before the
+	// refusal, so that a test can tell a call mistaken from one refused; else "".
+	Operation string
 }
 
 // Error is for the operator: rule and detail.
