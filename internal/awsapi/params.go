@@ -7,6 +7,12 @@ import (
 	"github.com/credence-gateway/credence/internal/awsapi/model"
 )
 
+// Bounds on any body.
+const (
+	maxDepth = 160     // DynamoDB nests 32 levels of values, three JSON levels each
+	maxNodes = 1 << 20 // values in one body
+)
+
 // memberByWire finds a member by its exact wire name, or returns -1. Members
 // are sorted by it.
 func memberByWire(members []model.Member, name string) int {
@@ -66,4 +72,8 @@ func scalar(kind model.Kind, text, name string) (any, error) {
 		}
 	}
 	return nil, wrongType(name)
+}
+
+func wrongType(name string) error {
+	return refuse("parameter-type", "the parameter "+printable(name)+" has a value of the wrong type")
 }
