@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -47,6 +48,9 @@ func TestDiskFull(t *testing.T) {
 	check(t, u.putOff("/recorded/late"))
 	if now := u.Upstream.Received(); now != sent {
 		t.Errorf("%d bytes of a call that was put off reached AWS", now-sent)
+	}
+	if _, err := u.Open("agent-8"); err == nil || !strings.Contains(err.Error(), "503") || !strings.Contains(err.Error(), "the login can't be recorded now: try again") {
+		t.Errorf("a login that can't be recorded: %v", err)
 	}
 	close(release)
 	if err := <-slow; err != nil {
@@ -104,6 +108,72 @@ func fill(t *testing.T, path string) {
 			size /= 2
 		}
 	}
+}
+
+// A full disk under the state file: who ends a session, or all of an agent's, is
+// told that it could not be written there, and it is ended all the same, after the
+// next start too. A login writes nothing but its record.
+func TestStateFull(t *testing.T) {
+	u := newUnit(t)
+	state := filepath.Join(u.Dir, ".credence")
+	check(t, os.Rename(state, state+".init"))
+	for _, dir := range []string{state, filepath.Join(state, "log"), filepath.Join(state, "bodies")} {
+		check(t, os.MkdirAll(dir, 0o700))
+		if err := syscall.Mount("tmpfs", dir, "tmpfs", 0, "size=16m"); err != nil {
+			t.Skipf("a full disk needs a volume of its own, and mount says: %v", err)
+		}
+		t.Cleanup(func() { check(t, syscall.Unmount(dir, syscall.MNT_DETACH)) })
+	}
+	if out, err := exec.Command("cp", "-a", state+".init/.", state).CombinedOutput(); err != nil {
+		t.Fatalf("%v %s", err, out)
+	}
+	up := []string{"up", "--envoy", envoytest.Path(t), "--concurrency", "1"}
+	cmd := u.Spawn(up...)
+	u.Login()
+	alone := *u.Unit
+	first := u.Last(audit.SessionOpen).Session.SessionID
+	u.Login()
+	all := *u.Unit
+	check(t, u.get("/reports/k"))
+
+	ballast := filepath.Join(state, "ballast")
+	fill(t, ballast)
+	for _, args := range [][]string{{first}, {"--agent", "dev|agent-7"}} {
+		kill := u.Spawn(append([]string{"sessions", "kill", "--reason", "it leaked"}, args...)...)
+		err := kill.Wait()
+		said := kill.Stderr.(*bytes.Buffer).String()
+		if kill.ProcessState.ExitCode() != 1 || !regexp.MustCompile(`ended.* and \d of .* calls are cut, which only the log keeps: the state file can't be written: .*full.*: mend it and run this again`).MatchString(said) {
+			t.Errorf("%v: %v, and says %s", args, err, said)
+		}
+	}
+	over := func() {
+		t.Helper()
+		for _, of := range []*gateway.Unit{&alone, &all} {
+			ended := unit{of}
+			status, body, err := gateway.Do(http.DefaultClient, ended.sign(http.MethodGet, "/reports/k", ""))
+			if err != nil || status != http.StatusForbidden || !strings.Contains(string(body), "<Code>ExpiredToken</Code>") {
+				t.Errorf("a session that was ended: %d %s %v", status, body, err)
+			}
+		}
+		if _, err := u.Open("agent-7"); err == nil || !strings.Contains(err.Error(), "ExpiredTokenException") {
+			t.Errorf("an agent that was ended logs in: %v", err)
+		}
+	}
+	over()
+	var err error
+	if u.Keys, err = u.Open("agent-8"); err != nil {
+		t.Errorf("another agent: %v", err)
+	}
+	check(t, u.get("/reports/k"))
+	check(t, cmd.Process.Signal(syscall.SIGTERM))
+	check(t, cmd.Wait())
+	if said := cmd.Stderr.(*bytes.Buffer).String(); !strings.Contains(said, "what was ended stays so by the log alone") {
+		t.Error("the gateway does not say that its state file can't be written")
+	}
+	check(t, os.Remove(ballast))
+	u.Spawn(up...)
+	gateway.Within(t, "calls again", func() error { return u.get("/reports/k") })
+	over()
 }
 
 // A volume that fails under the log, at a sync: new calls are put off in AWS's
