@@ -11,9 +11,9 @@ import (
 )
 
 // refusals counts what gets no leaf of its own and writes the counts as
-// refused.summary: of strangers by rule and network, of sessions of a
-// principal above its rate by rule and session. It is bounded; what does not fit is counted by rule
-// alone.
+// refused.summary: of strangers by rule and network, of sessions of a principal
+// above its rate by rule and session. It is bounded; what does not fit is counted
+// by rule alone.
 type refusals struct {
 	append func(context.Context, *audit.Event) (audit.Index, error)
 	fault  func(error)

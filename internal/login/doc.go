@@ -28,10 +28,11 @@
 // # Session
 //
 // An agent whose sessions a person ended logs in again with a token that was
-// issued since, and with no other. Who may open which role is asked of policy. A session lives as long as asked,
-// but not longer than the gateway or policy allow. Every session is recorded
-// before its keys leave, and one that can't be recorded is not opened; so is
-// every refusal of a proven agent, at most ten per agent in ten seconds.
+// issued since, and with no other. Who may open which role is asked of policy. A
+// session lives as long as asked, but not longer than the gateway or policy
+// allow. Every session is recorded before its keys leave, and one that can't be
+// recorded is not opened; so is every refusal of a proven agent, at most ten per
+// agent in ten seconds.
 //
 // The answer names no account: SDKs take one from AssumedRoleUser or AccountId
 // and would call account-based hosts (https://<account>.ddb.<region>…) with it.

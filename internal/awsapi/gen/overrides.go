@@ -170,9 +170,9 @@ func strictYAML(data []byte, v any) error {
 // TARGET is [prefix/]type[(BIND,...)], with "_" for a space in the type, or
 // "*"; BIND is Var=PATH, Var.=PATH for a value that goes behind what the variable
 // has, Var:PATH for a value that is never an ARN, or PATH@form, each with "?TEXT"
-// behind it for the value where the request has none. PATH is member names joined by ".", with
-// "^" before it for the whole input within each, and "{}" for a map's keys.
-// COND is [!]PATH[|PATH...][=value]; PATH@form#Part asks for a part of a form.
+// behind it for the value where the request has none. PATH is member names joined
+// by ".", with "^" before it for the whole input within each, and "{}" for a map's
+// keys. COND is [!]PATH[|PATH...][=value]; PATH@form#Part asks for a part of a form.
 type ruleText struct {
 	action  string
 	targets []targetText
