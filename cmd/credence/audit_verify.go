@@ -356,6 +356,9 @@ func verifyProof(c *cobra.Command, file, key, output string) error {
 		return badUse(c, err)
 	}
 	p, err := audit.CheckProof(data, key)
+	if errors.Is(err, audit.ErrVerifier) {
+		return badUse(c, err)
+	}
 	if err != nil {
 		fmt.Fprintln(c.ErrOrStderr(), "credence:", err)
 		return exitError{exitTampered}

@@ -76,7 +76,7 @@ func (u *unit) serveMetrics(ctx context.Context) error {
 	}
 	l, err := net.Listen("tcp", u.cfg.Observability.Metrics)
 	if err != nil {
-		return fmt.Errorf("observability.metrics: %w", err)
+		return fmt.Errorf("observability.metrics: %s can't be listened on (%w): end what uses it, or choose another address", u.cfg.Observability.Metrics, err)
 	}
 	u.observe()
 	mux := http.NewServeMux()

@@ -17,6 +17,10 @@ import (
 // ErrKey: the key that signs the log is missing or not the log's.
 var ErrKey = errors.New("audit: the log's key")
 
+// ErrVerifier: what should be a log's verifier key (a signed note's,
+// name+hash+key) is none.
+var ErrVerifier = errors.New("audit: this is no verifier key, which credence audit verify prints:")
+
 const keyForm = "credence-log-key-ed25519 "
 
 // RotateKey makes the key that the log begins to sign with at its next start;
