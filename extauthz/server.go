@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"runtime/debug"
 
 	logv3 "github.com/envoyproxy/go-control-plane/envoy/service/accesslog/v3"
@@ -46,12 +47,12 @@ func (s *Server) Check(ctx context.Context, in *authv3.CheckRequest) (out *authv
 	defer func() {
 		if p := recover(); p != nil {
 			s.gate.cfg.Fault(fmt.Errorf("extauthz: panic: %v\n%s", p, debug.Stack()))
-			out, err = envoymsg.Deny(s.gate.reject(&wire.Request{}, refuse.ErrPanic)), nil
+			out, err = envoymsg.Deny(s.gate.reject(envoymsg.Peer(in), refuse.ErrPanic)), nil
 		}
 	}()
 	r, body, err := envoymsg.Request(in)
 	if err != nil {
-		return envoymsg.Deny(s.gate.reject(&wire.Request{}, err)), nil
+		return envoymsg.Deny(s.gate.reject(envoymsg.Peer(in), err)), nil
 	}
 	a := s.gate.Admit(ctx, r, awsapi.Body{Bytes: body.Bytes, Seen: body.Seen})
 	if a.Grant == "" {
@@ -80,7 +81,7 @@ func (s *Server) StreamAccessLogs(stream grpc.ClientStreamingServer[logv3.Stream
 }
 
 // reject refuses a request that never became a call.
-func (g *Gate) reject(r *wire.Request, err error) wire.Response {
-	c := g.newCall(r, awsapi.Body{})
+func (g *Gate) reject(peer netip.Addr, err error) wire.Response {
+	c := g.newCall(&wire.Request{Peer: peer}, awsapi.Body{})
 	return c.refuse(context.Background(), err)
 }

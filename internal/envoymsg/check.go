@@ -42,7 +42,7 @@ func Request(check *authv3.CheckRequest) (*wire.Request, Body, error) {
 	if err != nil {
 		return nil, Body{}, err
 	}
-	r.Peer = peer(attributes.GetSource())
+	r.Peer = Peer(check)
 	buffered := attributes.GetContextExtensions()[BodyExtension] == BodyBuffered
 	body, err := h.body(received, buffered)
 	if err != nil {
@@ -81,23 +81,24 @@ func (h *head) body(received *authv3.AttributeContext_HttpRequest, buffered bool
 }
 
 // ContentLength reads the content-length of RFC 9110, section 8.6: decimal
-// digits only. It is -1 when there is none, and ErrMalformed when there are two
-// or it is anything else.
+// digits only, without leading zeros, by which some take a number for octal. It is
+// -1 when there is none, and ErrMalformed when there are two or it is anything else.
 func ContentLength(headers wire.Headers) (int64, error) {
 	value, n := headers.Get("content-length")
 	if n == 0 {
 		return -1, nil
 	}
 	length, err := strconv.ParseUint(value, 10, 63)
-	if n > 1 || err != nil || value[0] == '+' {
+	if n > 1 || err != nil || value[0] == '+' || value[0] == '0' && value != "0" {
 		return 0, ErrMalformed
 	}
 	return int64(length), nil
 }
 
-// peer is the downstream address, or zero when it is not an IP address.
-func peer(p *authv3.AttributeContext_Peer) netip.Addr {
-	addr, err := netip.ParseAddr(p.GetAddress().GetSocketAddress().GetAddress())
+// Peer is the downstream address of a check, or zero when it is not an IP
+// address.
+func Peer(check *authv3.CheckRequest) netip.Addr {
+	addr, err := netip.ParseAddr(check.GetAttributes().GetSource().GetAddress().GetSocketAddress().GetAddress())
 	if err != nil {
 		return netip.Addr{}
 	}

@@ -88,6 +88,7 @@ func TestRequestRefused(t *testing.T) {
 		"our header, any name":  {add("x-credence-: "), envoymsg.ErrGatewayHeader},
 		"two lengths":           {add("content-length: 1", "content-length: 1"), envoymsg.ErrMalformed},
 		"signed length":         {add("content-length: +1"), envoymsg.ErrMalformed},
+		"octal length":          {add("content-length: 010"), envoymsg.ErrMalformed},
 		"negative length":       {add("content-length: -1"), envoymsg.ErrMalformed},
 		"empty length":          {add("content-length: "), envoymsg.ErrMalformed},
 		"huge length":           {add("content-length: 9223372036854775808"), envoymsg.ErrMalformed},

@@ -128,6 +128,7 @@ func TestA34_HeaderBytes(t *testing.T) {
 		attack{"tab", put(), func(q *request) { q.add("x-amz-meta-a", "a\tb") }, nil, 400, invalid, "header-bytes", false},
 		attack{"UTF-8", put(), func(q *request) { q.add("x-amz-meta-a", "\xc3\xbc") }, nil, 400, invalid, "header-bytes", false},
 		attack{"Latin-1", put(), func(q *request) { q.add("x-amz-meta-a", "\xfc") }, nil, 400, invalid, "header-bytes", false},
+		attack{"length that some read as octal", put(), nil, func(q *request) { q.add("content-length", "005") }, 400, invalid, "message", false},
 		attack{"space before the colon", put(), nil, func(q *request) { q.add("x-amz-meta-a ", "b") }, 400, unread, "envoy-http1.invalid_characters", false},
 		attack{"carriage return, which Envoy takes away", put(), func(q *request) { q.add("x-amz-meta-a", "a\rb") }, nil, 403, mismatch, "signature-mismatch", false},
 		attack{"NUL", put(), nil, func(q *request) { q.add("x-amz-meta-a", "a\x00b") }, 400, unread, "envoy-http1.invalid_characters", false},
