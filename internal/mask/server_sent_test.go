@@ -183,3 +183,24 @@ func TestServerSentPasses(t *testing.T) {
 		t.Errorf("an event without end: %v", err)
 	}
 }
+
+// FuzzServerSent: whatever comes, however it is cut, comes out the same, and what
+// nothing is found in keeps its bytes.
+func FuzzServerSent(f *testing.F) {
+	f.Add([]byte("data: {\"text\":\"AKIAIOSF\"}\r\n\r\ndata: {\"text\":\"ODNN7EXAMPLE .\"}\n\n: c\rid: 1\rdata\r\r"), 7)
+	f.Add([]byte("data: jane.doe\ndata: @example.com\n\ndata: [DONE]\n\n"), 3)
+	m := compile(f, rules("**.pass", "!secrets", "!pii"))
+	f.Fuzz(func(t *testing.T, body []byte, cut int) {
+		whole, counts, err := through(m, mask.ServerSent, mask.Options{}, body)
+		if cut < 0 || cut > len(body) {
+			return
+		}
+		parts, _, partsErr := through(m, mask.ServerSent, mask.Options{}, body[:cut], body[cut:])
+		if (err == nil) != (partsErr == nil) || err == nil && string(parts) != string(whole) {
+			t.Fatalf("cut at %d: %q, %v; whole: %q, %v", cut, parts, partsErr, whole, err)
+		}
+		if err == nil && len(counts) == 0 && string(whole) != string(body) {
+			t.Fatalf("%q became %q", body, whole)
+		}
+	})
+}
