@@ -19,7 +19,7 @@ var ErrKey = errors.New("audit: the log's key")
 
 // ErrVerifier: what should be a log's verifier key (a signed note's,
 // name+hash+key) is none.
-var ErrVerifier = errors.New("audit: this is no verifier key, which credence audit verify prints:")
+var ErrVerifier = errors.New("audit: this is no verifier key, which credence audit verify prints")
 
 const keyForm = "credence-log-key-ed25519 "
 

@@ -140,7 +140,7 @@ func CheckProof(proof []byte, key string) (*Proven, error) {
 	}
 	verifier, err := note.NewVerifier(key)
 	if err != nil {
-		return nil, fmt.Errorf("%w %q: %w", ErrVerifier, key, err)
+		return nil, fmt.Errorf("%w: %q: %w", ErrVerifier, key, err)
 	}
 	if p.Checkpoint, err = openCheckpoint([]byte(checkpoint), verifier); err != nil {
 		return nil, err
