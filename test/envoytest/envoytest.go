@@ -129,7 +129,8 @@ func (g *Gateway) open(d Doors) {
 // OpenDoor opens a door that CloseDoor has closed.
 func (g *Gateway) OpenDoor(name string) {
 	g.t.Helper()
-	d, rpc := g.behind, grpc.NewServer(grpc.MaxRecvMsgSize(maxCheck), grpc.ForceServerCodecV2(envoymsg.Codec{}))
+	d, rpc := g.behind, grpc.NewServer(grpc.MaxRecvMsgSize(maxCheck), grpc.ForceServerCodecV2(envoymsg.Codec{}),
+		grpc.InitialWindowSize(512<<10), grpc.InitialConnWindowSize(16<<20)) // as credence serve has them: measured ones vary with the load
 	switch {
 	case name == "authz" && d.Authz != nil:
 		authv3.RegisterAuthorizationServer(rpc, d.Authz)

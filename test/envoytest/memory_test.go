@@ -102,9 +102,10 @@ type zeros struct{}
 
 func (zeros) Read(p []byte) (int, error) { return len(p), nil }
 
-// Agents that do not read cost little each, and do not stop the others.
+// Agents that do not read cost little each, and do not stop the others: 600 KiB,
+// or on a busy machine what the windows of the door's stream hold beside.
 func TestSlowReadersDoNotStopOthers(t *testing.T) {
-	const stalled, size = 100, 64 << 20
+	const stalled, size, most = 100, 64 << 20, 2 << 20
 	u := &upstream{addr: fountain(t, size).AddrPort()}
 	g := u.start(t, &authz{decide: byClass}, &proc{lengths: true})
 	before := heap(t, g)
@@ -120,7 +121,7 @@ func TestSlowReadersDoNotStopOthers(t *testing.T) {
 	}
 	n, err := io.CopyN(io.Discard, conn, size)
 	t.Logf("%d KiB in Envoy for each agent that does not read; another received %d bytes in %s", each>>10, n, time.Since(began))
-	if err != nil || each > 1<<20 {
+	if err != nil || each > most {
 		t.Error(err)
 	}
 }
