@@ -153,8 +153,10 @@ func template(uri string) string {
 	return strings.ReplaceAll(regexp.QuoteMeta(uri), regexp.QuoteMeta("{}"), segment) + `(?:\?\C*)?`
 }
 
+// not matches what m does not, a header that is missing too: of one that is
+// missing Envoy says otherwise that it matches neither.
 func not(m *routev3.HeaderMatcher) *routev3.HeaderMatcher {
-	m.InvertMatch = true
+	m.InvertMatch, m.TreatMissingHeaderAsEmpty = true, true
 	return m
 }
 

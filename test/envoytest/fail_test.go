@@ -222,6 +222,7 @@ func TestLogin(t *testing.T) {
 		"sts by GET":                    {"GET", "/", "", false},
 		"container credentials":         {"GET", "/v1/credentials", "eyJ", true},
 		"container credentials, role":   {"GET", "/v1/credentials?role=reader", "eyJ", true},
+		"container credentials, bare":   {"GET", "/v1/credentials", "", true},
 		"container credentials, signed": {"GET", "/v1/credentials", credential, false},
 		"object of that name":           {"GET", "/v1/credentials?X-Amz-Credential=x", "", false},
 		"below it":                      {"GET", "/v1/credentials/x", "", false},
