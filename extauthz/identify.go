@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/http"
 	"net/netip"
+	"strings"
 
 	"github.com/credence-gateway/credence/internal/awsapi"
 	"github.com/credence-gateway/credence/internal/refuse"
@@ -42,6 +43,7 @@ func (c *call) identify(context.Context) error {
 		return err // the work of Verify was done for nobody, so that an unknown key takes as long as a wrong signature
 	}
 	if verr != nil {
+		c.openNobodys()
 		return verr
 	}
 	c.session, c.canonical, c.proven = opened, canonical, true
@@ -50,6 +52,20 @@ func (c *call) identify(context.Context) error {
 
 // nobody is the secret that unknown keys are verified with.
 var nobody = secret.New("0000000000000000000000000000000000000000")
+
+// openNobodys opens a token of the same length that no gateway made: a key that
+// is known was found in memory, and a wrong signature must take as long as an
+// unknown key, whose token is opened each time.
+func (c *call) openNobodys() {
+	token, end := c.signature.SessionToken, "A"
+	if token == "" {
+		return
+	}
+	if strings.HasSuffix(token, end) {
+		end = "Q"
+	}
+	_, _, _ = c.cfg.Open(c.signature.AccessKeyID, token[:len(token)-1]+end)
+}
 
 // bound checks what a proven session may do at all.
 func (c *call) bound() error {
