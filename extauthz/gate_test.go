@@ -311,6 +311,31 @@ func TestUnknownKeyReadsLikeWrongSecret(t *testing.T) {
 	}
 }
 
+// TestWrongSecretWorksLikeUnknownKey: a token that is remembered is found faster
+// than an unknown one is decrypted, so that of a wrong signature is made up for.
+func TestWrongSecretWorksLikeUnknownKey(t *testing.T) {
+	var failed []int // the lengths of the tokens that did not open
+	u := newUnit(t, func(c *extauthz.Config) {
+		opens := c.Open
+		c.Open = func(id, token string) (session.Session, secret.Secret, error) {
+			s, key, err := opens(id, token)
+			if errors.Is(err, session.ErrUnknownKey) {
+				failed = append(failed, len(token))
+			}
+			return s, key, err
+		}
+	})
+	wrong, unknown := u.login(nil), u.login(nil)
+	wrong.Secret, unknown.AccessKeyID = secret.New("x"), "CRDNAAAAAAAAAAAAAAAA"
+	for name, keys := range map[string]session.Keys{"wrong": wrong, "unknown": unknown} {
+		failed = nil
+		u.admit(keys, get("/reports/2026/q3.csv"))
+		if diff := cmp.Diff([]int{len(keys.SessionToken.Reveal())}, failed); diff != "" {
+			t.Errorf("%s: tokens decrypted in vain (-want +got):\n%s", name, diff)
+		}
+	}
+}
+
 // TestFailClosed: a log that refuses, whoever is asked after it, means that
 // nothing is granted.
 func TestFailClosed(t *testing.T) {
