@@ -79,6 +79,7 @@ type question struct {
 	resource types.EntityUID
 	call     *awsapi.Action // nil for the gateway's own acts
 	on       string         // the resource, as people know it
+	foreign  string         // the account of a resource that is not the role's; else ""
 }
 
 // String is such as "s3:GetObject on arn:aws:s3:::bucket/key".
@@ -102,7 +103,7 @@ func (d *deciding) action(a *awsapi.Action) {
 	own := len(d.world.own)
 	for i := range a.Resources {
 		d.world.own = d.world.own[:own]
-		q := question{action: uid, call: a, on: a.Resources[i].ARN}
+		q := question{action: uid, call: a, on: a.Resources[i].ARN, foreign: foreign(&a.Resources[i], &d.facts.Call)}
 		var ok bool
 		if q.resource, ok = d.set.model.resource(&d.world, uid, &d.facts.Call, &a.Resources[i]); !ok {
 			d.firmly(q.String(), "")
@@ -142,7 +143,7 @@ func (d *deciding) curable(q question) bool {
 		return false
 	}
 	outcome, diag := d.ask(q, &Approval{})
-	if outcome != cedar.Allow || len(diag.Errors) > 0 {
+	if outcome != cedar.Allow || len(diag.Errors) > 0 || q.foreign != "" && !slices.ContainsFunc(diag.Reasons, d.saysAccount) {
 		return false
 	}
 	d.advise("approval is needed for " + q.String())
@@ -185,6 +186,9 @@ func (d *deciding) allowed(diag cedar.Diagnostic, q question) {
 	}
 	if !byLink {
 		d.firmly(q.String()+" by a presigned link of "+short(d.facts.Presigned), "Anybody who holds a link can use it: a permit must say so, as @presigned(\"15m\") for links of 15 minutes at most")
+	}
+	if q.foreign != "" && !slices.ContainsFunc(diag.Reasons, d.saysAccount) {
+		d.deny(q.String(), abroad(q.foreign, d.facts.Call.Account))
 	}
 	d.masking.take(permits, &d.facts.Call)
 	if !byName {

@@ -22,7 +22,7 @@ type Request struct {
 	Role       string         `yaml:"role"`
 	Action     string         `yaml:"action"`   // "s3:GetObject", or "OpenSession"
 	Resource   string         `yaml:"resource"` // an ARN; "" and "*" mean any
-	Account    string         `yaml:"account"`  // default 111122223333, or the ARN's
+	Account    string         `yaml:"account"`  // the role's; default the ARN's, else 111122223333
 	Region     string         `yaml:"region"`   // default us-east-1, or the ARN's
 	Params     map[string]any `yaml:"params"`
 	From       string         `yaml:"from"`     // the agent's address
@@ -86,7 +86,7 @@ func (e *Engine) Facts(q Request) (Facts, error) {
 func (m *model) call(c *awsapi.Call, q Request) error {
 	*c = awsapi.Call{
 		Region: part(q.Resource, 3, orElse(q.Region, "us-east-1")), Partition: part(q.Resource, 1, "aws"),
-		Account: accountOf(q.Resource, orElse(q.Account, "111122223333")), Params: whole(q.Params),
+		Account: orElse(q.Account, accountOf(q.Resource, "111122223333")), Params: whole(q.Params),
 	}
 	if q.Action == openAct {
 		return nil

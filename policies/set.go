@@ -36,6 +36,7 @@ type rule struct {
 	retain   int    // days, of @retain; 0 when it says nothing
 	quorum   Quorum // of @approval; Count 0 means none is needed
 	scope    Scope
+	account  bool // it speaks of whose the resource is
 	advice   string
 	masks    []string // of @mask
 	unmask   []Unmask // of @unmask
@@ -146,7 +147,7 @@ func (m *model) rule(file string, p *cedar.Policy, check *validators) (*rule, er
 		narrow: NarrowContainer, scope: ScopeExact,
 	}
 	tree := (*ast.Policy)(p.AST())
-	r.exact, r.uses, r.reads = named(tree.Action), usesOf(tree), readsOf(tree)
+	r.exact, r.uses, r.reads, r.account = named(tree.Action), usesOf(tree), readsOf(tree), saysAccount(tree)
 	if err := r.annotate(p.Annotations(), m); err != nil {
 		return nil, fmt.Errorf("%s: %w", place(file, p), err)
 	}

@@ -361,7 +361,7 @@ func with(from base, change edit) base {
 func TestBasesArePermitted(t *testing.T) {
 	keys := login(t)
 	bases := map[string]base{
-		"get": get(), "put": put(), "link": getLink(), "item": item(), "batch of 1.5 MiB": batch(), "list": s3("GET", "/reports?list-type=2&prefix=a%2Fb", ""),
+		"get": get(), "put": put(), "link": getLink(), "item": item(), "item by its table's ARN": table("123456789012"), "batch of 1.5 MiB": batch(), "list": s3("GET", "/reports?list-type=2&prefix=a%2Fb", ""),
 		"unsigned media": with(larges["media"], unsigned), "unsigned reads": with(larges["reads"], unsigned),
 		"archive without its digest": larges["archive"],
 		"archive of 17 MiB":          with(larges["archive"], func(q *request) { q.body += pattern(14 << 20); hashed(q) }),

@@ -178,6 +178,21 @@ func TestA35_Buckets(t *testing.T) {
 	)
 }
 
+// A permit of a table's name is one of the role's own account: TestForeign of
+// policies has the other services.
+func TestA36_Accounts(t *testing.T) {
+	refused(t,
+		attack{"another's table by its ARN", table("444455556666"), nil, nil, 403, denied, "policy", true},
+	)
+}
+
+// table is item with the ARN of an account's table.
+func table(account string) base {
+	return with(item(), func(q *request) {
+		q.body = strings.Replace(q.body, `"orders"`, `"arn:aws:dynamodb:us-east-1:`+account+`:table/orders"`, 1)
+	})
+}
+
 // What is too large is refused by Envoy, and is in the record nevertheless.
 func TestTooLarge(t *testing.T) {
 	refused(t,
