@@ -39,6 +39,7 @@ func filters(c Config) []*hcmv3.HttpFilter {
 		filter(responseLengthFilter, responseLength()),
 		offByDefault(filter(procFilter, processor(c))),
 		filter(requestLengthFilter, requestLength()),
+		offByDefault(filter(statusFilter, status())),
 		filter("envoy.filters.http.router", &routerv3.Router{SuppressEnvoyHeaders: true}),
 	}
 }

@@ -3,6 +3,7 @@ package xds
 import (
 	"encoding/binary"
 	"fmt"
+	"strconv"
 
 	accesslogv3 "github.com/envoyproxy/go-control-plane/envoy/config/accesslog/v3"
 	corev3 "github.com/envoyproxy/go-control-plane/envoy/config/core/v3"
@@ -41,6 +42,9 @@ type shape struct {
 func shapes() []shape {
 	bare, wrapped := awsapi.RESTXMLScopes()
 	return []shape{
+		{typedGRPC(), "text/plain", func(failure) []byte { return nil }, func(f failure) map[string]string {
+			return map[string]string{envoymsg.StatusHeader: strconv.Itoa(int(f.status))}
+		}},
 		{headerIs("smithy-protocol", "rpc-v2-cbor"), "application/cbor", cbor, func(failure) map[string]string {
 			return map[string]string{"smithy-protocol": "rpc-v2-cbor"}
 		}},
@@ -60,7 +64,7 @@ func shapes() []shape {
 // so that an SDK understands it and retries where that is right. What the
 // doors answered passes unchanged.
 func localReplies() *hcmv3.LocalReplyConfig {
-	config := &hcmv3.LocalReplyConfig{}
+	config := &hcmv3.LocalReplyConfig{Mappers: []*hcmv3.ResponseMapper{doorsToGRPC()}}
 	for _, f := range failures {
 		for _, s := range shapes() {
 			config.Mappers = append(config.Mappers, mapper(f, s))
@@ -95,12 +99,17 @@ func mapper(f failure, s shape) *hcmv3.ResponseMapper {
 // when selects Envoy's own answers of one kind and shape. ext_authz's denials
 // and ext_proc's immediate responses say so in their details.
 func when(f failure, header *routev3.HeaderMatcher) *accesslogv3.AccessLogFilter {
-	expression := fmt.Sprintf("(%s) && (!has(response.code_details) || !(response.code_details.startsWith('ext_authz_denied') || response.code_details.startsWith('%s')))",
-		f.when, envoymsg.ImmediateDetails)
-	cel := celFilter(expression)
+	cel := celFilter(fmt.Sprintf("(%s) && (!has(response.code_details) || !%s)", f.when, byDoors))
 	if header == nil {
 		return cel
 	}
+	return both(header, cel)
+}
+
+// byDoors is CEL for what the doors have answered.
+const byDoors = "(response.code_details.startsWith('ext_authz_denied') || response.code_details.startsWith('" + envoymsg.ImmediateDetails + "'))"
+
+func both(header *routev3.HeaderMatcher, cel *accesslogv3.AccessLogFilter) *accesslogv3.AccessLogFilter {
 	return &accesslogv3.AccessLogFilter{FilterSpecifier: &accesslogv3.AccessLogFilter_AndFilter{
 		AndFilter: &accesslogv3.AndFilter{Filters: []*accesslogv3.AccessLogFilter{
 			{FilterSpecifier: &accesslogv3.AccessLogFilter_HeaderFilter{HeaderFilter: &accesslogv3.HeaderFilter{Header: header}}},

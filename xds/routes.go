@@ -15,6 +15,7 @@ import (
 // Names of the initial routes.
 const (
 	loginRoute  = "login"
+	grpcRoute   = "grpc"
 	plainRoute  = "plain"
 	largeRoute  = "large"
 	streamRoute = "stream"
@@ -60,7 +61,7 @@ func services(c Config) map[string]*matcherv3.Matcher_OnMatch {
 
 // initialRoutes are tried in order.
 func initialRoutes(c Config) []*routev3.Route {
-	list := loginRoutes()
+	list := append([]*routev3.Route{ofGRPC()}, loginRoutes()...)
 	for _, m := range c.Stream {
 		list = append(list, initial(streamRoute, m, 0)...)
 	}

@@ -49,6 +49,9 @@ const (
 	// LengthHeader, set by the exchange in either direction, becomes
 	// content-length.
 	LengthHeader = Prefix + "length"
+	// StatusHeader carries the status of an answer of Envoy's own that it would
+	// give in gRPC's way.
+	StatusHeader = Prefix + "status"
 	// PeerHeader carries the downstream address to the login door.
 	PeerHeader = Prefix + "peer"
 )
