@@ -111,7 +111,7 @@ type Config struct {
 	// Default 50.
 	PrincipalDenials int
 	// Signatures is how many signatures of mutating calls are remembered, at
-	// about 100 bytes each. Default 262,144.
+	// about 100 bytes each; above, whoever has most forgets. Default 262,144.
 	Signatures int
 	// Flush is how often counted refusals are written. Default 10 s.
 	Flush time.Duration

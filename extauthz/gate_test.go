@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io/fs"
 	"maps"
+	"net/http"
 	"net/netip"
 	"path/filepath"
 	"strings"
@@ -484,6 +485,45 @@ func TestForgottenSignatures(t *testing.T) {
 	later := sign(11*time.Minute, "later")
 	if !later() || !sign(11*time.Minute+time.Second, "last")() || ahead() {
 		t.Error("once its time has come, the signature of the clock that ran ahead has a second use")
+	}
+}
+
+// TestSignaturesOfOthers: an agent that signs for later, as many calls as are
+// remembered, keeps nobody else from signing, and gets no second use itself.
+func TestSignaturesOfOthers(t *testing.T) {
+	const most = 20
+	u := newUnit(t, func(c *extauthz.Config) { c.Signatures = most })
+	began := u.now
+	greedy, calm := u.login(func(s *session.Session) { s.Principal.Subject = "greedy" }), u.login(nil)
+	call := func(keys session.Keys, after time.Duration, name string) func() bool {
+		u.now = began.Add(after)
+		r, b := u.sign(keys, put("/payroll/"+name, name))
+		u.now = began
+		return func() bool {
+			return u.gate.Admit(context.Background(), r, b).Refusal.Status != http.StatusServiceUnavailable
+		}
+	}
+	var later []func() bool
+	for i := range 2 * most {
+		later = append(later, call(greedy, 10*time.Minute+time.Duration(i)*time.Second, itoa(i)))
+	}
+	for _, admitted := range later {
+		admitted()
+	}
+	var now []func() bool
+	for i := range most / 2 {
+		now = append(now, call(calm, 0, itoa(i)))
+	}
+	for i, admitted := range now {
+		if !admitted() {
+			t.Errorf("call %d of an agent that signs for now: its signature counts as used", i)
+		}
+	}
+	u.now = began.Add(3 * time.Second)
+	for i, admitted := range append(now, later...) {
+		if admitted() {
+			t.Errorf("second use %d: admitted", i)
+		}
 	}
 }
 

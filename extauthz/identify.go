@@ -111,7 +111,7 @@ func (c *call) understand(context.Context) error {
 	if err := c.rename(); err != nil {
 		return err
 	}
-	if c.repeatable() || c.signatures.use(&c.signature, c.now) {
+	if c.repeatable() || c.signatures.use(principal(c.session), &c.signature, c.now) {
 		return nil
 	}
 	return refuse.ErrRepeated

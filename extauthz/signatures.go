@@ -20,26 +20,36 @@ const fresh = 2 * time.Second
 const remembered = 30 * time.Minute
 
 // signatures remembers which signatures of mutating calls were used, and when
-// first, by the second that they were signed in. It is bounded: when it is full
-// it forgets the earliest second, and a signature of that second or an earlier
-// one counts as used from then on, so that forgetting refuses (and the SDK signs
-// anew) rather than lets pass. A clock that runs ahead keeps its own signatures
-// remembered longest and holds up nobody else's.
+// first. It is bounded: when it is full, the principal that has most of them
+// forgets its earliest, so that nobody who signs much, or for later, takes from
+// others what they need.
 type signatures struct {
 	most int
 
-	mu      sync.Mutex                       // guards what follows
+	mu    sync.Mutex         // guards what follows, books too
+	books map[[16]byte]*book // by principal
+	count int                // of all books
+	swept int64              // the Unix second of the last sweep
+}
+
+// book is what one principal has used, by the second that it was signed in. What
+// is forgotten takes a second with it, and a signature of that second or an
+// earlier one counts as used from then on, so that forgetting refuses (and the SDK
+// signs anew) rather than lets pass. A clock that runs ahead keeps its own
+// signatures remembered longest.
+type book struct {
 	used    map[int64]map[[32]byte]time.Time // when first, by Unix second and signature
 	count   int                              // of all of used
 	horizon int64                            // the last second that was forgotten
 }
 
 func newSignatures(size int) *signatures {
-	return &signatures{most: max(size, 1), used: map[int64]map[[32]byte]time.Time{}}
+	return &signatures{most: max(size, 1), books: map[[16]byte]*book{}}
 }
 
-// use notes a verified signature and reports whether it may be used now.
-func (s *signatures) use(sig *sigv4.Signature, now time.Time) bool {
+// use notes a verified signature of a principal's and reports whether it may be
+// used now.
+func (s *signatures) use(principal [16]byte, sig *sigv4.Signature, now time.Time) bool {
 	var key [32]byte
 	if n, err := hex.Decode(key[:], []byte(sig.Hex)); err != nil || n != len(key) {
 		return false
@@ -47,42 +57,85 @@ func (s *signatures) use(sig *sigv4.Signature, now time.Time) bool {
 	second := sig.Time.Unix()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if first, found := s.used[second][key]; found {
+	b := s.books[principal]
+	if b == nil {
+		b = &book{used: map[int64]map[[32]byte]time.Time{}}
+		s.books[principal] = b
+	}
+	if first, found := b.used[second][key]; found {
 		return now.Sub(first) <= fresh
 	}
-	if second <= s.horizon {
+	if second <= b.horizon {
 		return false
 	}
-	s.note(second, key, now)
+	s.note(b, second, key, now)
 	return true
 }
 
 // note remembers a signature and forgets what it must; s.mu is held.
-func (s *signatures) note(second int64, key [32]byte, now time.Time) {
-	if s.used[second] == nil {
-		s.expire(now.Add(-remembered).Unix())
-		s.used[second] = map[[32]byte]time.Time{}
+func (s *signatures) note(b *book, second int64, key [32]byte, now time.Time) {
+	if b.used[second] == nil {
+		s.count -= b.expire(now)
+		b.used[second] = map[[32]byte]time.Time{}
 	}
-	s.used[second][key] = now
+	b.used[second][key] = now
+	b.count++
 	s.count++
+	if s.count > s.most {
+		s.sweep(now)
+	}
 	for s.count > s.most {
-		s.horizon = slices.Min(slices.Collect(maps.Keys(s.used)))
-		s.drop(s.horizon)
+		s.count -= s.largest().forget()
 	}
 }
 
-// expire drops what no verification would let pass any more; s.mu is held.
-func (s *signatures) expire(before int64) {
-	for second := range s.used {
-		if second < before {
-			s.drop(second)
+// sweep drops what has expired of all books, once a second at most; s.mu is held.
+func (s *signatures) sweep(now time.Time) {
+	if s.swept == now.Unix() {
+		return
+	}
+	s.swept = now.Unix()
+	for principal, b := range s.books {
+		s.count -= b.expire(now)
+		if b.count == 0 && b.horizon < now.Add(-remembered).Unix() {
+			delete(s.books, principal)
 		}
 	}
 }
 
-func (s *signatures) drop(second int64) {
-	s.count -= len(s.used[second])
-	delete(s.used, second)
+// largest is the book of the principal that has used most; s.mu is held.
+func (s *signatures) largest() (most *book) {
+	for _, b := range s.books {
+		if most == nil || b.count > most.count {
+			most = b
+		}
+	}
+	return most
+}
+
+// expire drops what no verification would let pass any more, and returns how
+// many that were.
+func (b *book) expire(now time.Time) (n int) {
+	before := now.Add(-remembered).Unix()
+	for second := range b.used {
+		if second < before {
+			n += b.drop(second)
+		}
+	}
+	return n
+}
+
+// forget drops the earliest second, and returns how many signatures that were.
+func (b *book) forget() int {
+	b.horizon = slices.Min(slices.Collect(maps.Keys(b.used)))
+	return b.drop(b.horizon)
+}
+
+func (b *book) drop(second int64) int {
+	n := len(b.used[second])
+	b.count -= n
+	delete(b.used, second)
+	return n
 }
 
 // sessions counts the calls of each session that are being decided.
