@@ -6,9 +6,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +35,7 @@ type unit struct {
 	dir    string
 	store  *bodies.Store
 	killed []string
+	reads  []int // how many were ended when the index read the log
 	index  *replay.Index
 	broken error // what recording an event fails with
 	state  error // what ending fails with, and does
@@ -53,7 +56,11 @@ func newUnit(t *testing.T) *unit {
 	if u.store, err = bodies.Open(bodies.Config{Dir: recordings, Recipients: []age.Recipient{id.Recipient()}}); err != nil {
 		t.Fatal(err)
 	}
-	index, err := replay.OpenIndex(filepath.Join(t.TempDir(), "index"), replay.Folder(u.dir))
+	folder := replay.Folder(u.dir)
+	index, err := replay.OpenIndex(filepath.Join(t.TempDir(), "index"), func() iter.Seq2[[]byte, error] {
+		u.reads = append(u.reads, len(u.killed))
+		return folder()
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -275,13 +282,13 @@ func TestKill(t *testing.T) {
 		status        int
 	}{
 		{"alpha", `{}`, 400}, {"alpha", `{"reason":" "}`, 400}, {"alpha", `{"why":"x"}`, 400},
-		{"beta", `{"reason":"x"}`, 404}, {"*", `{"reason":"x"}`, 404}, {"alpha", `{"reason":"it leaked"}`, 200},
+		{"beta", `{"reason":"x"}`, 404}, {"beta", `{"reason":"x"}`, 404}, {"*", `{"reason":"x"}`, 404}, {"alpha", `{"reason":"it leaked"}`, 200},
 	} {
 		if status, v := u.ask("POST", "/v1/sessions/"+tt.session+"/kill", tt.body); status != tt.status {
 			t.Errorf("%s %s: %d %v, want %d", tt.session, tt.body, status, v, tt.status)
 		}
 	}
-	if diff := cmp.Diff([]string{"alpha it leaked"}, u.killed); diff != "" {
+	if diff := cmp.Diff([]string{"beta x", "beta x", "alpha it leaked"}, u.killed); diff != "" {
 		t.Error(diff)
 	}
 	if diff := cmp.Diff([]string{"call.begin", "session.revoke"}, u.kinds("alpha")); diff != "" {
@@ -289,6 +296,31 @@ func TestKill(t *testing.T) {
 	}
 	if status, v := u.ask("GET", "/v1/sessions", ""); status != 200 || v.([]any)[0].(map[string]any)["ended"] != true {
 		t.Errorf("%d %v", status, v)
+	}
+}
+
+// TestKillComesFirst: neither a session nor an agent's sessions wait for the index
+// to be brought up to date.
+func TestKillComesFirst(t *testing.T) {
+	u := newUnit(t)
+	u.open("a1", "corp|a", time.Hour)
+	if status, v := u.ask("POST", "/v1/sessions/a1/kill", `{"reason":"x"}`); status != 200 {
+		t.Fatal(status, v)
+	}
+	if len(u.reads) == 0 || slices.Contains(u.reads, 0) {
+		t.Errorf("a session that the index does not know: the log was read when %v were ended", u.reads)
+	}
+	u.open("a2", "corp|a", time.Hour)
+	u.reads = nil
+	if status, v := u.ask("POST", "/v1/sessions/a1/kill", `{"reason":"x"}`); status != 200 || len(u.reads) > 0 {
+		t.Errorf("a session that it knows: %d %v, the log was read %d times", status, v, len(u.reads))
+	}
+	ended := len(u.killed)
+	if status, v := u.ask("POST", "/v1/sessions/kill", `{"agent":"corp|a","reason":"x"}`); status != 200 || v.(map[string]any)["sessions"] != 1.0 {
+		t.Fatal(status, v)
+	}
+	if len(u.reads) == 0 || slices.Contains(u.reads, ended) {
+		t.Errorf("an agent: the log was read when %v were ended, %d before", u.reads, ended)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"regexp"
 	"strings"
 	"sync"
 	"time"
@@ -19,7 +20,8 @@ type Kill struct {
 	Reason string `json:"reason"`
 }
 
-// kill ends a session that the log knows. It is recorded before it acts.
+// kill ends a session. It is recorded before it acts, and waits for nothing else:
+// only then the log is looked through for an id that the index does not know yet.
 func (a *api) kill(r *http.Request) (any, error) {
 	var k Kill
 	if err := decode(r, &k); err != nil {
@@ -29,19 +31,25 @@ func (a *api) kill(r *http.Request) (any, error) {
 		return nil, failure{http.StatusBadRequest, "ending a session needs a reason"}
 	}
 	id := r.PathValue("id")
-	known, err := a.knows(r.Context(), id)
-	if err != nil {
-		return nil, err
-	}
-	if !known {
+	if !sessionForm.MatchString(id) {
 		return nil, failure{http.StatusNotFound, "the log knows no session " + id}
 	}
-	if err := a.revoked(r.Context(), id, k.Reason); err != nil {
+	known, _ := a.Index.Knows(r.Context(), id) // an index that can't tell keeps nobody from ending anything
+	ctx := context.WithoutCancel(r.Context())  // what has begun is done
+	if err := a.revoked(ctx, id, k.Reason); err != nil {
 		return nil, err
 	}
-	cut, err := a.Kill(r.Context(), []string{id}, k.Reason)
+	cut, err := a.Kill(ctx, []string{id}, k.Reason)
+	if err == nil && !known {
+		if known, err = a.knows(ctx, id); err == nil && !known {
+			return nil, failure{http.StatusNotFound, "the log knows no session " + id + "; should there be one, it is ended"}
+		}
+	}
 	return map[string]int{"cut": cut}, kept(fmt.Sprintf("the session %s is ended and %d of its calls are cut", id, cut), err)
 }
+
+// sessionForm is what a session's id looks like.
+var sessionForm = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 
 // revoked says in the log that a session is ended.
 func (a *api) revoked(ctx context.Context, id, reason string) error {
@@ -86,10 +94,13 @@ func (a *api) killAgent(r *http.Request) (any, error) {
 	if k.Agent == "" {
 		return nil, failure{http.StatusBadRequest, "say whose sessions end"}
 	}
-	if _, known, err := a.living(r.Context(), k.Agent); err != nil {
-		return nil, err
-	} else if !known {
-		return nil, failure{http.StatusNotFound, noAgent(k.Agent)}
+	if _, known, err := a.Index.Living(r.Context(), k.Agent, a.Now()); err != nil || !known { // as far as it is up to date
+		if _, known, err = a.living(r.Context(), k.Agent); err != nil {
+			return nil, err
+		}
+		if !known {
+			return nil, failure{http.StatusNotFound, noAgent(k.Agent)}
+		}
 	}
 	ctx := context.WithoutCancel(r.Context()) // what has begun is done
 	at := a.Now()
@@ -142,18 +153,12 @@ func noAgent(name string) string {
 	return fmt.Sprintf("the log knows no agent %q: name it in full, as sessions list does: issuer|subject", name)
 }
 
-// knows reports whether the log says anything of a session. Where the index can't
-// be written the log itself is read: for want of room nobody shall be kept from
-// ending anything.
+// knows reports whether the log says anything of a session but that it was ended.
+// Where the index can't be written the log itself is read.
 func (a *api) knows(ctx context.Context, session string) (bool, error) {
-	if strings.Contains(session, "*") {
-		return false, nil
-	}
 	if _, err := a.Index.Update(ctx); err != nil {
 		a.Fault(err)
-		list, err := replay.Timeline(a.Log, session)
-		return len(list) > 0, err
+		return replay.Knows(a.Log, session)
 	}
-	list, err := a.Index.Search(ctx, replay.Query{Session: session, Limit: 1})
-	return len(list) > 0, err
+	return a.Index.Knows(ctx, session)
 }

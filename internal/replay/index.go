@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"time"
@@ -36,6 +37,9 @@ CREATE TABLE IF NOT EXISTS facets (kind TEXT NOT NULL, value TEXT NOT NULL, id T
 
 // OpenIndex opens the index in a file, which is made when it is missing.
 func OpenIndex(file string, log Log) (*Index, error) {
+	if err := private(file); err != nil {
+		return nil, err
+	}
 	db, err := sql.Open("sqlite", "file:"+file+"?_pragma=journal_mode(WAL)&_pragma=synchronous(OFF)&_pragma=busy_timeout(5000)")
 	if err != nil {
 		return nil, err
@@ -46,7 +50,25 @@ func OpenIndex(file string, log Log) (*Index, error) {
 		_ = db.Close()
 		return nil, fmt.Errorf("replay: the index %s can't be opened; it holds nothing of its own, so it can be deleted: %w", file, err)
 	}
-	return x, os.Chmod(file, 0o600)
+	return x, nil
+}
+
+// private makes the file, and what an earlier process left beside it, readable by
+// this user alone: SQLite gives what it writes beside a file that file's mode.
+func private(file string) error {
+	f, err := os.OpenFile(file, os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return fmt.Errorf("replay: %w", err)
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	for _, name := range []string{file, file + "-wal", file + "-shm"} {
+		if err := os.Chmod(name, 0o600); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("replay: %w", err)
+		}
+	}
+	return nil
 }
 
 // Close closes the index.
@@ -321,7 +343,7 @@ func (x *Index) Sessions(ctx context.Context, agent string, since time.Time, lim
 	rows, err := x.db.QueryContext(ctx, `SELECT session, MIN(time), MAX(time),
 		SUM(type IN ('call.begin', 'decision.deny')), SUM(type = 'decision.deny'), SUM(type = 'call.begin' AND outcome != 'complete'),
 		EXISTS (SELECT 1 FROM entries AS r WHERE r.session = entries.session AND r.type = 'session.revoke'), MIN(id)
-		FROM entries WHERE session != '' AND agent GLOB ? GROUP BY session HAVING MAX(time) >= ? ORDER BY MAX(time) DESC LIMIT ?`,
+		FROM entries WHERE session != '' AND agent GLOB ? GROUP BY session HAVING MAX(time) >= ? AND SUM(type != 'session.revoke') > 0 ORDER BY MAX(time) DESC LIMIT ?`,
 		glob(agent), since.UnixMicro(), limit)
 	if err != nil {
 		return nil, err

@@ -2,6 +2,7 @@ package replay
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/credence-gateway/credence/internal/session"
@@ -47,6 +48,18 @@ func Living(log Log, agent string, now time.Time) (list []string, known bool, er
 		}
 	}
 	return list, known, nil
+}
+
+// Knows reports whether the index says anything of a session but that it was ended.
+func (x *Index) Knows(ctx context.Context, session string) (known bool, err error) {
+	err = x.db.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM entries WHERE session = ? AND type != ?)", session, sessionRevoke).Scan(&known)
+	return known, err
+}
+
+// Knows answers as Index.Knows does from the log itself, by reading all of it.
+func Knows(log Log, session string) (bool, error) {
+	entries, err := Timeline(log, session)
+	return slices.ContainsFunc(entries, func(e Entry) bool { return e.Type != sessionRevoke }), err
 }
 
 // livesAt reports whether the session that e opened is not over by itself.

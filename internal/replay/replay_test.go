@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -237,6 +239,38 @@ func TestUpdate(t *testing.T) {
 }
 
 // TestAnotherLog: an index that doesn't fit the log is built anew.
+// TestIndexIsPrivate: what the index writes is its user's alone, whatever an
+// earlier process left.
+func TestIndexIsPrivate(t *testing.T) {
+	was := syscall.Umask(0)
+	defer syscall.Umask(was)
+	dir := t.TempDir()
+	file := filepath.Join(dir, "index.sqlite")
+	x, err := replay.OpenIndex(file, replay.Folder(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer x.Close() //nolint:errcheck // it is looked at, not kept
+	look := func() {
+		t.Helper()
+		for _, name := range []string{file, file + "-wal", file + "-shm"} {
+			if info, err := os.Stat(name); err != nil || info.Mode().Perm() != 0o600 {
+				t.Errorf("%s: %v, %v", name, info.Mode(), err)
+			}
+			if err := os.Chmod(name, 0o644); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	look()
+	again, err := replay.OpenIndex(file, replay.Folder(dir))
+	if err != nil {
+		t.Fatal(err)
+	}
+	look()
+	_ = again.Close()
+}
+
 func TestAnotherLog(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "index.db")
 	for _, call := range []string{"first", "second"} {
