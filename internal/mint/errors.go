@@ -38,6 +38,8 @@ type Error struct {
 	Kind       error         // the sentinel
 	Code       string        // AWS's error code, such as "AccessDenied"; "" when AWS did not answer
 	Role       string        // credence's name of the role
+	Connection string        // credence's name of the connection that the role is of
+	STS        string        // which STS was asked: the connection's endpoint, or "us-east-1"
 	RetryAfter time.Duration // when it is worth to try again; 0 when waiting does not help
 }
 
@@ -53,7 +55,16 @@ func (e *Error) Error() string {
 	case e.Kind == ErrRefused && e.Code == "AccessDenied":
 		why += ": the role must trust the gateway's own identity for sts:AssumeRole, sts:SetSourceIdentity and sts:TagSession"
 	}
-	return fmt.Sprintf("%v (role %s): %s", e.Kind, e.Role, why)
+	return fmt.Sprintf("%v (role %s, connection %s, STS at %s): %s", e.Kind, e.Role, e.Connection, e.STS, why)
+}
+
+// at says whom the error is about.
+func (e *Error) at(where site, role Role) *Error {
+	e.Role, e.Connection, e.STS = role.Name, role.Connection, where.endpoint
+	if e.STS == "" {
+		e.STS = "AWS in " + where.region
+	}
+	return e
 }
 
 // Unwrap returns Kind.

@@ -169,6 +169,9 @@ func TestFaults(t *testing.T) {
 			if !errors.Is(err, tt.want) || !errors.As(err, &e) || got != (mint.Minted{}) {
 				t.Fatalf("%+v, %v", got, err)
 			}
+			if !strings.Contains(err.Error(), "(role reader, connection prod, STS at http://127.0.0.1:") {
+				t.Errorf("the operator is not told which STS: %v", err)
+			}
 			if e.Code != tt.code || e.Role != "reader" || (e.RetryAfter > 0) != tt.retry {
 				t.Errorf("%+v", e)
 			}

@@ -89,7 +89,7 @@ func (m *Mint) obtain(key string, n Narrowing) (*entry, error) {
 		}
 		return newEntry(key, &n, t, credentials, m.cfg.Now()), nil
 	}
-	return nil, &Error{Kind: ErrTooLarge, Role: n.Role.Name}
+	return nil, (&Error{Kind: ErrTooLarge}).at(where, n.Role)
 }
 
 // assume is one AssumeRole.
@@ -112,9 +112,9 @@ func (m *Mint) assume(where site, n *Narrowing, policy string) (sigv4.Credential
 	}
 	out, err := m.client(where, n.Role).AssumeRole(ctx, in)
 	if err != nil {
-		return sigv4.Credentials{}, classify(err, n.Role.Name)
+		return sigv4.Credentials{}, classify(err).at(where, n.Role)
 	}
-	return m.accept(n, out)
+	return m.accept(where, n, out)
 }
 
 // client returns the client of a site.
@@ -131,16 +131,16 @@ func (m *Mint) client(where site, role Role) STS {
 
 // accept checks that STS gave what was asked: a key that lives for a while, of
 // the role's own account.
-func (m *Mint) accept(n *Narrowing, out *sts.AssumeRoleOutput) (sigv4.Credentials, error) {
+func (m *Mint) accept(where site, n *Narrowing, out *sts.AssumeRoleOutput) (sigv4.Credentials, error) {
 	c := out.Credentials
 	if c == nil || aws.ToString(c.AccessKeyId) == "" || aws.ToString(c.SecretAccessKey) == "" || aws.ToString(c.SessionToken) == "" {
-		return sigv4.Credentials{}, &Error{Kind: ErrUnavailable, Code: "IncompleteAnswer", Role: n.Role.Name, RetryAfter: retryFault}
+		return sigv4.Credentials{}, (&Error{Kind: ErrUnavailable, Code: "IncompleteAnswer", RetryAfter: retryFault}).at(where, n.Role)
 	}
 	if !m.cfg.Now().Add(healthy).Before(aws.ToTime(c.Expiration)) {
-		return sigv4.Credentials{}, &Error{Kind: ErrUnavailable, Code: "ExpiredAnswer", Role: n.Role.Name, RetryAfter: retryFault}
+		return sigv4.Credentials{}, (&Error{Kind: ErrUnavailable, Code: "ExpiredAnswer", RetryAfter: retryFault}).at(where, n.Role)
 	}
 	if out.AssumedRoleUser == nil || account(aws.ToString(out.AssumedRoleUser.Arn)) != account(n.Role.ARN) {
-		return sigv4.Credentials{}, &Error{Kind: ErrRefused, Code: "WrongAccount", Role: n.Role.Name}
+		return sigv4.Credentials{}, (&Error{Kind: ErrRefused, Code: "WrongAccount"}).at(where, n.Role)
 	}
 	return sigv4.Credentials{
 		AccessKeyID: *c.AccessKeyId, Secret: secret.New(*c.SecretAccessKey), SessionToken: secret.New(*c.SessionToken), Expires: *c.Expiration,
@@ -163,16 +163,16 @@ const (
 
 // classify turns an error of the SDK into one of ours. AWS's message is
 // dropped: that of SignatureDoesNotMatch quotes the gateway's session token.
-func classify(err error, role string) *Error {
+func classify(err error) *Error {
 	var api smithy.APIError
 	if !errors.As(err, &api) {
-		e := &Error{Kind: ErrUnavailable, Role: role, RetryAfter: retryFault}
+		e := &Error{Kind: ErrUnavailable, RetryAfter: retryFault}
 		if errors.Is(err, errOwn) {
 			e.Code = noCredentials
 		}
 		return e
 	}
-	e := &Error{Kind: ErrRefused, Code: printable(api.ErrorCode()), Role: role}
+	e := &Error{Kind: ErrRefused, Code: printable(api.ErrorCode())}
 	status := 0
 	var response *awshttp.ResponseError
 	if errors.As(err, &response) {
