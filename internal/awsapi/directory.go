@@ -126,7 +126,8 @@ func parseEndpoint(raw string) (Upstream, error) {
 // RegionError is ErrRegion about a region.
 type RegionError struct {
 	Region, Connection string
-	Only               string // the connection's one region; "" when it has several
+	Only               string   // the connection's one region; "" when it has several
+	Regions            []string // all that the connection serves
 }
 
 // Error says which.
@@ -177,7 +178,7 @@ func (d *Directory) Upstream(name, service, region, hostPrefix string) (Upstream
 
 // unreached is the error of a region that the connection does not serve.
 func (c *connection) unreached(region string) error {
-	e := &RegionError{Region: region, Connection: c.Name}
+	e := &RegionError{Region: region, Connection: c.Name, Regions: c.Regions}
 	if len(c.Regions) == 1 {
 		e.Only = c.Regions[0]
 	}

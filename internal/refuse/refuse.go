@@ -86,6 +86,10 @@ func (r *row) answer(err error) Answer {
 	if a.Message == "" {
 		a.Message = sentence(r.err.Error())
 	}
+	var where *awsapi.RegionError
+	if errors.As(err, &where) && len(where.Regions) > 0 {
+		a.Message = "The session's role does not reach this AWS Region: set AWS_REGION to " + either(where.Regions) + "."
+	}
 	var aws *mint.Error
 	if errors.As(err, &aws) {
 		if aws.RetryAfter > 0 && a.Retry > 0 {
@@ -96,6 +100,14 @@ func (r *row) answer(err error) Answer {
 		}
 	}
 	return a
+}
+
+// either is "a", or "one of a, b".
+func either(list []string) string {
+	if len(list) == 1 {
+		return list[0]
+	}
+	return "one of " + strings.Join(list, ", ")
 }
 
 // notUnderstood is deny by name: the gateway forwards nothing whose meaning it

@@ -147,6 +147,21 @@ type element struct {
 	Inner []element `xml:",any"`
 }
 
+// TestRegions: who signs for a Region that the role does not reach is told which
+// it does.
+func TestRegions(t *testing.T) {
+	for want, regions := range map[string][]string{
+		"The session's role does not reach this AWS Region: set AWS_REGION to eu-west-1.":                     {"eu-west-1"},
+		"The session's role does not reach this AWS Region: set AWS_REGION to one of eu-west-1, us-east-1.":   {"eu-west-1", "us-east-1"},
+		"The session's role does not reach this AWS Region: set AWS_REGION to one that is configured for it.": nil,
+	} {
+		err := fmt.Errorf("somewhere: %w", &awsapi.RegionError{Region: "us-west-1", Connection: "prod", Regions: regions})
+		if a := refuse.In(awsapi.Shape{Protocol: awsapi.JSON10, Service: "dynamodb"}, err); a.Message != want || a.Code != "AccessDenied" {
+			t.Errorf("%+v\nwant %s", a, want)
+		}
+	}
+}
+
 // detailed are refusals with what they are about.
 func detailed(t *testing.T) []error {
 	t.Helper()
