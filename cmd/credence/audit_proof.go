@@ -44,7 +44,7 @@ when the call has one record only, its callID. The proof carries the record, so
 		},
 	}
 	c.Flags().StringVar(&dir, "dir", "", "the log: a folder or s3://bucket/prefix (default: the configuration's)")
-	c.Flags().StringVar(&out, "out", "", "file to write (default: standard output)")
+	outFlag(c, &out)
 	return c
 }
 

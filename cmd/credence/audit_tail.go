@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -9,6 +10,7 @@ import (
 	"io/fs"
 	"iter"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -135,6 +137,9 @@ type line struct {
 		Denied   string   `json:"denied"`
 		Policies []string `json:"policies"`
 	} `json:"decision"`
+	Shred struct {
+		Reason string `json:"reason"`
+	} `json:"shred"`
 	Response struct {
 		Status int `json:"status"`
 	} `json:"response"`
@@ -238,8 +243,8 @@ func (l line) act() []string {
 	if d.By != "" {
 		parts = append(parts, "by "+field(d.By))
 	}
-	if d.Reason != "" {
-		parts = append(parts, fmt.Sprintf("%q", d.Reason))
+	if reason := cmp.Or(d.Reason, l.Shred.Reason); reason != "" {
+		parts = append(parts, strconv.Quote(reason))
 	}
 	return parts
 }

@@ -23,6 +23,10 @@ func TestTail(t *testing.T) {
 			"2026-01-02T03:04:05Z  call.begin     \"corp|a  s3:X\"  s3:GetObject  \"arn:aws:s3:::b/\\x1b[31mk\\n2026-01-02T03:04:05  log.close\"" +
 				"  would deny s3:GetObject on \"arn:aws:s3:::b/\\u202ek\"  by \"a\\nb\"\n",
 		},
+		"erased": {
+			`{"eventTime":"2026-01-02T03:04:05.000000Z","eventType":"body.shred","outcome":"complete","shred":{"keys":["s/k"],"reason":"asked to\n"},"userIdentity":{"sessionId":"s"}}`,
+			"2026-01-02T03:04:05Z  body.shred     session s  \"asked to\\n\"  complete\n",
+		},
 		"allowed": {
 			`{"eventTime":"2026-01-02T03:04:05.000000Z","eventType":"call.begin","decision":{"effect":"allow","policies":["read"]}}`,
 			"2026-01-02T03:04:05Z  call.begin     by read\n",

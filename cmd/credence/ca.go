@@ -46,7 +46,7 @@ func newCAExport() *cobra.Command {
            SSL_CERT_FILE)
   pkcs12   the bundle for Java; its password is "changeit"`,
 		Example: `  credence ca export > gateway-ca.pem
-  credence ca export --format pkcs12 --output trust.p12`,
+  credence ca export --format pkcs12 --out trust.p12`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
 			cfg, err := config.Load(configPath(c))
@@ -64,7 +64,9 @@ func newCAExport() *cobra.Command {
 		},
 	}
 	c.Flags().Var(&choice{value: &format, known: []string{"pem", "bundle", "pkcs12"}}, "format", "pem, bundle or pkcs12")
-	c.Flags().StringVar(&output, "output", "", "file to write (default: standard output)")
+	outFlag(c, &output)
+	c.Flags().StringVar(&output, "output", "", "") // its name before --out
+	_ = c.Flags().MarkHidden("output")             // it is there
 	return c
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/credence-gateway/credence/envoy"
+	"github.com/credence-gateway/credence/internal/config"
 )
 
 func newEnvoy() *cobra.Command {
@@ -29,7 +30,11 @@ func newEnvoyBootstrap() *cobra.Command {
   envoy -c envoy.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
-			dir, err := filepath.Abs(sockets)
+			dir, err := socketsOf(sockets, configPath(c))
+			if err != nil {
+				return err
+			}
+			dir, err = filepath.Abs(dir)
 			if err != nil {
 				return err
 			}
@@ -41,6 +46,19 @@ func newEnvoyBootstrap() *cobra.Command {
 			return err
 		},
 	}
-	c.Flags().StringVar(&sockets, "sockets", ".credence/sockets", "the sockets `folder` of credence serve")
+	c.Flags().StringVar(&sockets, "sockets", "", "the sockets `folder` of credence serve (default: the configuration's <state>/sockets)")
 	return c
+}
+
+// socketsOf is the folder that a flag names, or that credence serve takes by
+// itself.
+func socketsOf(flag, path string) (string, error) {
+	if flag != "" {
+		return flag, nil
+	}
+	cfg, err := config.Load(path)
+	if err != nil {
+		return "", fmt.Errorf("%w; or name the folder with --sockets", err)
+	}
+	return filepath.Join(cfg.State, "sockets"), nil
 }

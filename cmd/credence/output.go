@@ -20,6 +20,11 @@ func outputFlag(c *cobra.Command, output *string) {
 	*output = "text"
 }
 
+// outFlag adds --out FILE.
+func outFlag(c *cobra.Command, file *string) {
+	c.Flags().StringVar(file, "out", "", "`file` to write (default: standard output)")
+}
+
 // choice is a flag value that must be one of a few words.
 type choice struct {
 	value *string

@@ -125,18 +125,7 @@ func (u *unit) watchBodies(ctx context.Context) error {
 	if u.bodies == nil {
 		return nil
 	}
-	look := time.NewTicker(time.Second)
-	defer look.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-look.C:
-			if err := u.bodies.Err(); err != nil {
-				return err
-			}
-		}
-	}
+	return every(ctx, time.Second, u.bodies.Err)
 }
 
 // sweepBodies erases recordings whose days are over, on record, until ctx ends.
@@ -144,18 +133,12 @@ func (u *unit) sweepBodies(ctx context.Context) error {
 	if u.bodies == nil {
 		return nil
 	}
-	sweep := time.NewTicker(sweepEvery)
-	defer sweep.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-sweep.C:
-			if err := u.bodies.Sweep(ctx, u.swept(ctx)); err != nil {
-				u.zlog.Error().Err(err).Msg("recordings whose days are over are still there")
-			}
+	return every(ctx, sweepEvery, func() error {
+		if err := u.bodies.Sweep(ctx, u.swept(ctx)); err != nil {
+			u.zlog.Error().Err(err).Msg("recordings whose days are over are still there")
 		}
-	}
+		return nil
+	})
 }
 
 // shipBodies ships recordings until ctx ends. A bucket that takes nothing is an

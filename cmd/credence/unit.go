@@ -93,15 +93,26 @@ func newUnit(cfg *config.Config, log zerolog.Logger, sockets string, dev bool) (
 // endUnsent ends the records of calls that began and were never sent, until ctx
 // ends.
 func (u *unit) endUnsent(ctx context.Context) error {
-	look := time.NewTicker(time.Second)
-	defer look.Stop()
+	return every(ctx, time.Second, func() error {
+		if err := u.unsent(u.grants.Lost()); err != nil {
+			u.zlog.Error().Err(err).Msg("a call that was never sent has no end: it becomes unknown at the next start")
+		}
+		return nil
+	})
+}
+
+// every does a thing again and again, the first time after d, until ctx ends or
+// the thing fails.
+func every(ctx context.Context, d time.Duration, do func() error) error {
+	tick := time.NewTicker(d)
+	defer tick.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-look.C:
-			if err := u.unsent(u.grants.Lost()); err != nil {
-				u.zlog.Error().Err(err).Msg("a call that was never sent has no end: it becomes unknown at the next start")
+		case <-tick.C:
+			if err := do(); err != nil {
+				return err
 			}
 		}
 	}
