@@ -122,6 +122,7 @@ func TestHostileHeaderForm(t *testing.T) {
 		{"A08 escaped name in the query", target("/", "/?X%2DAmz-Signature=00"), sigv4.ErrTwoForms},
 		{"A08 other case in the query", target("/", "/?x-amz-signature=00"), sigv4.ErrQueryForm},
 		{"A10 duplicate parameter", target("/", "/?x-amz-meta=1&X-Amz-Meta=2"), sigv4.ErrDuplicateParameter},
+		{"A10 duplicate parameter, escaped", target("/", "/?x-amz-meta=1&X%2DAmz-Met%61=2"), sigv4.ErrDuplicateParameter},
 		{"A11 second value differs", add("x-amz-target", "DynamoDB_20120810.DeleteTable"), sigv4.ErrDuplicateHeader},
 		{"A11 second value the same", add("content-type", "application/x-amz-json-1.0"), sigv4.ErrDuplicateHeader},
 		{"A11 second token", add("x-amz-security-token", "x"), sigv4.ErrDuplicateHeader},
@@ -530,6 +531,28 @@ func TestKeyCacheIsBounded(t *testing.T) {
 		check(t, sigv4.ErrMismatch, err)
 		if keys.Len() > 8 {
 			t.Fatalf("%d keys held", keys.Len())
+		}
+	}
+}
+
+// TestKeyCacheTellsScopesApart: a key is good for its day, region and service.
+func TestKeyCacheTellsScopesApart(t *testing.T) {
+	keys := sigv4.NewKeyCache(0)
+	for range 2 { // derived, then remembered
+		for _, day := range []time.Time{noon, noon.AddDate(0, 0, 1)} {
+			for _, region := range []string{"us-east-1", "eu-central-1"} {
+				for _, service := range []string{"dynamodb", "sqs"} {
+					var made [2]*sigv4.Signed
+					for i, c := range []sigv4.SignerConfig{{Keys: keys}, {}} {
+						var err error
+						made[i], err = sigv4.NewSigner(c).Sign(getItem(), upstream, sigv4.Scope{Region: region, Service: service}, sigv4.EmptySHA256, day)
+						check(t, nil, err)
+					}
+					if made[0].Hex != made[1].Hex {
+						t.Errorf("%s %s %s: signed by another scope's key", day, region, service)
+					}
+				}
+			}
 		}
 	}
 }

@@ -50,6 +50,10 @@ func TestHostilePresigned(t *testing.T) {
 			}
 			r.Target = path + "?" + strings.Join(parts, "&")
 		}, 0, nil},
+		{"names escaped", func(r *wire.Request) {
+			target("X-Amz-Signature", "X-Amz-%53ignature")(r)
+			target("X-Amz-Expires", "%58-Amz-Expires")(r)
+		}, 0, nil},
 		{"a clock 15 minutes behind", func(*wire.Request) {}, -15 * time.Minute, nil},
 		{"A17 from the future", func(*wire.Request) {}, -15*time.Minute - time.Second, sigv4.ErrClock},
 		{"A19 over", func(*wire.Request) {}, time.Hour + time.Second, sigv4.ErrExpired},
