@@ -307,6 +307,55 @@ func TestA27_ChunkSignature(t *testing.T) {
 	)
 }
 
+// Chunks of one upload are those of no other: of another key, session or time, nor
+// of another body under the very same request.
+func TestA27_ChunksOfAnother(t *testing.T) {
+	keys, others := login(t), login(t)
+	now := time.Now().UTC()
+	framed := func(keys aws.Credentials, path, form string, at time.Time, data string) *upload {
+		u := newUpload(keys, path, form, uploadSize)
+		u.date = at.Format(dateForm)
+		u.frame(t, data)
+		return u
+	}
+	uploads := map[string]func(path, form string) *upload{
+		"key":     func(path, form string) *upload { return framed(keys, path+"-2", form, now, pattern(uploadSize)) },
+		"session": func(path, form string) *upload { return framed(others, path, form, now, pattern(uploadSize)) },
+		"time": func(path, form string) *upload {
+			return framed(keys, path, form, now.Add(-time.Minute), pattern(uploadSize))
+		},
+		"body": func(path, form string) *upload { return framed(keys, path, form, now, strings.Repeat("z", uploadSize)) },
+	}
+	const first = 5 + 17 + 64 + 2 + chunkSize + 2 // as in TestA27_ChunkSignature
+	end := func(body string) int { return strings.LastIndex(body, "0;chunk") }
+	parts := map[string]func(mine, theirs string) string{
+		"first": func(mine, theirs string) string { return theirs[:first] + mine[first:] },
+		"rest":  func(mine, theirs string) string { return mine[:first] + theirs[first:] },
+		"end":   func(mine, theirs string) string { return mine[:end(mine)] + theirs[end(theirs):] },
+	}
+	for _, form := range signed {
+		for name, another := range uploads {
+			for part, splice := range parts {
+				t.Run(strings.Join([]string{form, name, part}, " "), func(t *testing.T) {
+					path := strings.Join([]string{"/reports/A27", form, name, part}, "-") // a signature of its own, whatever time has passed
+					mine := framed(keys, path, form, now, pattern(uploadSize))
+					mine.body = splice(mine.body, another(path, form).body)
+					got := mine.send(t, target().Address)
+					if got.status != 403 || got.code != mismatch {
+						t.Errorf("told %d %s", got.status, got.body)
+					}
+					ended(t, got.id, "chunk-signature")
+					for _, r := range settled(t, path) {
+						if r.Whole || r.Chunks == nil {
+							t.Errorf("the upload is whole at the upstream: %d bytes, %v", r.Length, r.Chunks)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
 const sum = awschunk.Trailer + ":"
 
 func TestA28_Trailer(t *testing.T) {
