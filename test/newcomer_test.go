@@ -18,6 +18,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/credence-gateway/credence/test/envoytest"
+	"github.com/credence-gateway/credence/test/gateway"
 )
 
 // TestScripts runs test/scripts/*.txt: the README's commands word by word, and
@@ -49,6 +50,11 @@ func TestScripts(t *testing.T) {
 			return os.Symlink(filepath.Join(home, "credence"), filepath.Join(e.WorkDir, "credence"))
 		},
 	})
+}
+
+func TestMain(m *testing.M) {
+	gateway.NoSettings()
+	os.Exit(m.Run())
 }
 
 // newcomer returns a home with the repository in it as credence, after `make
@@ -135,6 +141,10 @@ func own(script string) []string {
 	return []string{"bash", "-c", script}
 }
 
+// alone is held by a script with ports that the README names, since not every
+// system lets it have a network of its own.
+var alone sync.Mutex
+
 func readme(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) == 0 {
 		ts.Fatalf("usage: readme NAME [COMMAND]")
@@ -144,6 +154,8 @@ func readme(ts *testscript.TestScript, neg bool, args []string) {
 	if lines := strings.Count(strings.TrimSpace(commands), "\n") + 1; args[0] == "first minutes" && lines > 6 {
 		ts.Fatalf("the README needs %d commands; six are promised", lines)
 	}
+	alone.Lock()
+	defer alone.Unlock()
 	script := "set -eo pipefail\ntrap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT\n" + commands + strings.Join(args[1:], " ") + "\n"
 	argv := own(script)
 	ts.Check(ts.Exec(argv[0], argv[1:]...))
@@ -185,20 +197,13 @@ func port(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: port NAME...")
 	}
 	for _, name := range args {
-		_, p, err := net.SplitHostPort(freeAddress(ts))
+		address, release, err := gateway.Reserve()
+		ts.Check(err)
+		ts.Defer(release)
+		_, p, err := net.SplitHostPort(address)
 		ts.Check(err)
 		ts.Setenv(name, p)
 	}
-}
-
-// freeAddress is an address of 127.0.0.1 on which nobody listens.
-func freeAddress(t interface{ Fatalf(string, ...any) }) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatalf("%v", err)
-	}
-	defer l.Close() //nolint:errcheck // it only lent its port
-	return l.Addr().String()
 }
 
 func replace(ts *testscript.TestScript, neg bool, args []string) {

@@ -38,9 +38,10 @@ import (
 // Binary is credence, which Main has built.
 var Binary string
 
-// Main builds the binary, runs the tests and ends what they share. It is what a
-// package's TestMain returns with.
+// Main builds the binary, runs the tests with NoSettings and ends what they share.
+// It is what a package's TestMain returns with.
 func Main(m *testing.M) {
+	NoSettings()
 	dir, err := os.MkdirTemp("", "credence-gateway")
 	if err != nil {
 		log.Fatal(err)
@@ -253,7 +254,7 @@ func (u *Unit) client() *http.Client {
 // Within tries again until it works; the machine may be busy.
 func Within(t testing.TB, what string, try func() error) {
 	t.Helper()
-	deadline := time.Now().Add(60 * time.Second)
+	deadline := time.Now().Add(2 * time.Minute)
 	for {
 		err := try()
 		if err == nil {
@@ -325,15 +326,6 @@ func (u *Unit) Last(kind audit.Type) Leaf {
 		u.Fatalf("no %s among %d leaves", kind, len(list))
 	}
 	return list[i]
-}
-
-// Free is a loopback address that nobody listens on now.
-func Free(t testing.TB) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close()
-	return l.Addr().String()
 }
 
 func check(t testing.TB, err error) {

@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	tests "github.com/credence-gateway/credence/test/gateway"
 )
 
 // rig is what every cell runs against: two gateways, as `credence up` runs
@@ -59,7 +61,7 @@ func (r *rig) venv(name string) string { return filepath.Join(r.root, ".venv", "
 // account starts moto, fills it and returns its address and the gateway's key.
 func (r *rig) account(t *testing.T, verb string) (address string, key []string) {
 	t.Helper()
-	address = free(t)
+	address = tests.Free(t)
 	_, port, _ := net.SplitHostPort(address)
 	child(t, exec.Command(r.venv("python"), "account.py", "serve", port))
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
@@ -75,9 +77,9 @@ func (r *rig) account(t *testing.T, verb string) (address string, key []string) 
 // up configures a gateway and runs it with the grid's policies alone.
 func (r *rig) up(t *testing.T, key []string, scheme string) gateway {
 	t.Helper()
-	address, dir := free(t), t.TempDir()
+	address, dir := tests.Free(t), t.TempDir()
 	g := gateway{url: scheme + "://" + address, config: filepath.Join(dir, "credence.yaml")}
-	args := []string{"init", "--config", g.config, "--emulator", "http://" + r.tap.address, "--listen", address, "--issuer", "http://" + free(t), "--anchor", filepath.Join(dir, "anchors")}
+	args := []string{"init", "--config", g.config, "--emulator", "http://" + r.tap.address, "--listen", address, "--issuer", "http://" + tests.Free(t), "--anchor", filepath.Join(dir, "anchors")}
 	if scheme == "https" {
 		args = append(args, "--public-url", g.url)
 	}
@@ -150,14 +152,6 @@ func build(t *testing.T, dir, output, pkg string) {
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
-}
-
-func free(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	check(t, err)
-	defer l.Close() //nolint:errcheck // it was never used
-	return l.Addr().String()
 }
 
 func check(t *testing.T, err error) {

@@ -3,7 +3,6 @@ package bucket_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"net"
 	"os"
@@ -19,6 +18,7 @@ import (
 
 	"github.com/credence-gateway/credence/internal/audit"
 	"github.com/credence-gateway/credence/internal/audit/bucket"
+	"github.com/credence-gateway/credence/test/gateway"
 )
 
 var key = credentials.NewStaticCredentialsProvider("AKIDEXAMPLE", "secret", "")
@@ -30,18 +30,14 @@ func moto(t *testing.T) (string, *s3.Client) {
 	if _, err := os.Stat(server); err != nil {
 		t.Fatalf("%v: run `make setup` once", err)
 	}
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	addr := l.Addr().(*net.TCPAddr)
-	_ = l.Close()
-	cmd := exec.Command(server, "-H", "127.0.0.1", "-p", fmt.Sprint(addr.Port))
+	address := gateway.Free(t)
+	host, port, _ := net.SplitHostPort(address)
+	cmd := exec.Command(server, "-H", host, "-p", port)
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
-	url := "http://" + addr.String()
+	url := "http://" + address
 	client := s3.New(s3.Options{Region: "us-east-1", Credentials: key, BaseEndpoint: aws.String(url), UsePathStyle: true})
 	for end := time.Now().Add(time.Minute); ; time.Sleep(200 * time.Millisecond) {
 		_, err := client.CreateBucket(t.Context(), &s3.CreateBucketInput{Bucket: aws.String("anchors"), ObjectLockEnabledForBucket: aws.Bool(true)})
@@ -52,7 +48,7 @@ func moto(t *testing.T) (string, *s3.Client) {
 			t.Fatal(err)
 		}
 	}
-	_, err = client.PutObjectLockConfiguration(t.Context(), &s3.PutObjectLockConfigurationInput{
+	_, err := client.PutObjectLockConfiguration(t.Context(), &s3.PutObjectLockConfigurationInput{
 		Bucket: aws.String("anchors"),
 		ObjectLockConfiguration: &types.ObjectLockConfiguration{
 			ObjectLockEnabled: types.ObjectLockEnabledEnabled,
