@@ -173,7 +173,7 @@ func TestRunTellsOfADeath(t *testing.T) {
 func TestSupervise(t *testing.T) {
 	c := config(t)
 	c.Path = "/bin/false"
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
 	var waits []time.Duration
 	envoy.Supervise(ctx, c, func(err error, wait time.Duration) {
@@ -245,7 +245,7 @@ func alive(pid int) bool {
 
 func waitFor(t *testing.T, done func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !done(); time.Sleep(10 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatal("waited in vain")
 		}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -210,17 +211,16 @@ func TestEnvoyKill(t *testing.T) {
 				if k := g.server.Kill("session-2"); k != 0 {
 					t.Errorf("killed %d of another session", k)
 				}
-				began := time.Now()
 				if k := g.server.Kill("session-1"); k != 1 {
 					t.Errorf("killed %d", k)
 				}
-				if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+				// Nothing else ends the call: the upstream waits.
+				if err := conn.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 					t.Fatal(err)
 				}
 				got, err := io.ReadAll(conn)
-				// Envoy keeps the socket for another second, without a byte.
-				if took := time.Since(began); took > 1500*time.Millisecond || kind == "down" && len(got) > 700_500 {
-					t.Errorf("%d bytes after %s, %v", len(got), took, err)
+				if errors.Is(err, os.ErrDeadlineExceeded) || kind == "down" && len(got) > 700_500 {
+					t.Errorf("%d bytes, %v", len(got), err)
 				}
 				if kind == "up" && !strings.Contains(string(got), "403 Forbidden") {
 					t.Errorf("%.300s", got)

@@ -210,7 +210,7 @@ func (r *rig) refusesChunks(t *testing.T, form string, chunked bool, edit func(b
 // settled waits until every request from the n-th on is read to its end.
 func (r *rig) settled(t *testing.T, n int) []awsfake.Request {
 	t.Helper()
-	for range 1000 {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		list := r.upstream.Requests()[n:]
 		open := 0
 		for _, seen := range list {
@@ -221,7 +221,6 @@ func (r *rig) settled(t *testing.T, n int) []awsfake.Request {
 		if open == 0 {
 			return list
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 	t.Fatal("the upload neither ends nor is cut upstream")
 	return nil

@@ -142,11 +142,10 @@ func (j *journal) list() []audit.Event {
 // wait waits for the n-th event.
 func (j *journal) wait(t testing.TB, n int) audit.Event {
 	t.Helper()
-	for range 1000 {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if list := j.list(); len(list) >= n {
 			return list[n-1]
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 	t.Fatalf("%d events, wanted %d", len(j.list()), n)
 	return audit.Event{}

@@ -168,7 +168,7 @@ func TestKeepToken(t *testing.T) {
 // await returns the file's content once it is other than before.
 func await(t *testing.T, file, before string) string {
 	t.Helper()
-	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		data, err := os.ReadFile(file)
 		if err == nil && string(data) != before {
 			return string(data)

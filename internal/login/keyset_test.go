@@ -220,12 +220,11 @@ func TestSlowIssuer(t *testing.T) {
 	})
 	g := newGateway(t, i)
 	began := time.Now()
-	if got := g.login(t, i); got != "IDPCommunicationError" || time.Since(began) > 7*time.Second {
+	if got := g.login(t, i); got != "IDPCommunicationError" || time.Since(began) > time.Minute {
 		t.Error(got, time.Since(began))
 	}
-	began = time.Now()
-	if got := g.login(t, i); got != "IDPCommunicationError" || time.Since(began) > time.Second {
-		t.Error("the next login waits again:", got, time.Since(began))
+	if got := g.login(t, i); got != "IDPCommunicationError" || i.fetches.Load() != 1 {
+		t.Error("the next login waits again:", got, i.fetches.Load())
 	}
 }
 

@@ -106,7 +106,7 @@ func newUnit(t testing.TB, edit func(*mint.Config)) *unit {
 	t.Helper()
 	c := &clock{now: time.Now().Truncate(time.Second)}
 	a := newAWS(t, c.Now)
-	cfg := mint.Config{Base: credentials.NewStaticCredentialsProvider("AKIABASE", "base-very-secret", ""), Now: c.Now, Timeout: time.Second}
+	cfg := mint.Config{Base: credentials.NewStaticCredentialsProvider("AKIABASE", "base-very-secret", ""), Now: c.Now, Timeout: time.Minute}
 	if edit != nil {
 		edit(&cfg)
 	}

@@ -99,14 +99,11 @@ func TestOneFetchAtATime(t *testing.T) {
 			}
 		})
 	}
-	gone, cancel := context.WithCancel(ctx)
-	wg.Go(func() {
-		if _, err := u.Confirm(gone, u.narrowing()); !errors.Is(err, context.Canceled) {
-			t.Errorf("a caller that left: %v", err)
-		}
-	})
-	time.Sleep(20 * time.Millisecond)
-	cancel()
+	gone, cancel := context.WithTimeout(ctx, 20*time.Millisecond)
+	defer cancel()
+	if _, err := u.Confirm(gone, u.narrowing()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a caller that left: %v", err)
+	}
 	close(release)
 	wg.Wait()
 	if n := u.aws.count(); n != 1 {
@@ -122,6 +119,7 @@ func TestFaults(t *testing.T) {
 		want   error
 		code   string
 		retry  bool
+		within time.Duration // what the gateway waits; default: longer than STS takes
 	}{
 		"denied":            {code: "AccessDenied", want: mint.ErrRefused, answer: always(403, "AccessDenied")},
 		"bad base key":      {code: "InvalidClientTokenId", want: mint.ErrRefused, answer: always(403, "InvalidClientTokenId")},
@@ -150,7 +148,7 @@ func TestFaults(t *testing.T) {
 				u.aws.key(w, n, "arn:aws:iam::444455556666:role/credence-reader", u.clock.Now().Add(time.Hour))
 			}
 		}},
-		"hangs": {want: mint.ErrUnavailable, retry: true, answer: func(u *unit) func(http.ResponseWriter, url.Values, int) {
+		"hangs": {want: mint.ErrUnavailable, retry: true, within: time.Second, answer: func(u *unit) func(http.ResponseWriter, url.Values, int) {
 			return func(http.ResponseWriter, url.Values, int) { time.Sleep(1200 * time.Millisecond) }
 		}},
 		"resets": {want: mint.ErrUnavailable, retry: true, answer: func(*unit) func(http.ResponseWriter, url.Values, int) {
@@ -159,7 +157,11 @@ func TestFaults(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			u := newUnit(t, nil)
+			u := newUnit(t, func(c *mint.Config) {
+				if tt.within > 0 {
+					c.Timeout = tt.within
+				}
+			})
 			u.aws.set(tt.answer(u))
 			got, err := u.Confirm(ctx, u.narrowing())
 			var e *mint.Error
@@ -259,11 +261,10 @@ func TestRefresh(t *testing.T) {
 
 func (u *unit) eventually(t *testing.T, ok func() bool) {
 	t.Helper()
-	for range 200 {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if ok() {
 			return
 		}
-		time.Sleep(5 * time.Millisecond)
 	}
 	t.Fatal("it never came")
 }

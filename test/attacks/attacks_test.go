@@ -292,7 +292,7 @@ type wrong struct{ error }
 // eventually tries for as long as the log may take to tell of strangers.
 func eventually(t *testing.T, try func() error) {
 	t.Helper()
-	for deadline := time.Now().Add(40 * time.Second); ; time.Sleep(100 * time.Millisecond) {
+	for deadline := time.Now().Add(2 * time.Minute); ; time.Sleep(100 * time.Millisecond) {
 		err := try()
 		if err == nil {
 			return

@@ -487,7 +487,7 @@ func (q *request) pieces(t *testing.T, pause time.Duration, cuts ...int) told {
 	conn, err := net.Dial("tcp", target().Address)
 	check(t, err)
 	defer conn.Close()
-	check(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
+	check(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	raw, head := q.bytes(), len(q.bytes())-len(q.body)
 	from := 0
 	for _, c := range append(cuts, len(raw)-head) {

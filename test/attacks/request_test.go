@@ -275,7 +275,7 @@ func (q *request) send(t *testing.T, address string) told {
 	conn, err := net.Dial("tcp", address)
 	check(t, err)
 	defer conn.Close()
-	check(t, conn.SetDeadline(time.Now().Add(30*time.Second)))
+	check(t, conn.SetDeadline(time.Now().Add(time.Minute)))
 	raw := q.bytes()
 	sent := make(chan struct{})
 	go func() {

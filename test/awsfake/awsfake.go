@@ -124,11 +124,10 @@ func (s *Server) Requests() []Request {
 // their connection, and returns the last of them.
 func (s *Server) Last(t testing.TB, n int) Request {
 	t.Helper()
-	for range 1000 {
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(10 * time.Millisecond) {
 		if list := s.Requests(); len(list) >= n && list[n-1].SHA256 != "" {
 			return list[n-1]
 		}
-		time.Sleep(10 * time.Millisecond)
 	}
 	t.Fatalf("the upstream has %d requests, wanted %d", len(s.Requests()), n)
 	return Request{}

@@ -1,6 +1,7 @@
 package envoytest_test
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -254,7 +255,6 @@ func TestUpstreamFails(t *testing.T) {
 	})
 	resets := newUpstream(t, func(string, []byte) string { return "nonsense\r\n\r\n" })
 	c := silent.config()
-	c.Services = append(c.Services, xds.Service{ID: "sqs", Timeout: 500 * time.Millisecond})
 	c.Resolve = func(name string) (xds.Upstream, bool) {
 		u, found := map[string]xds.Upstream{
 			"silent":  {Host: "127.0.0.1", Port: silent.addr.Port()},
@@ -267,16 +267,32 @@ func TestUpstreamFails(t *testing.T) {
 	a := &authz{decide: func(c check) *authv3.CheckResponse {
 		return envoymsg.Allow(envoymsg.Destination{Service: "sqs", Upstream: c.request.Path()[1:], Class: "both"}, "g")
 	}}
-	g := envoytest.Start(t, c, envoytest.Doors{Authz: a, Proc: &proc{}})
-	for upstream, want := range map[string]int{"silent": 504, "resets": 503, "closed": 503, "no-name": 503, "unknown": 503} {
-		began := time.Now()
-		status, header, body := ask(t, g.Addr, "POST", "/"+upstream, "x", "Authorization: "+strings.Replace(credential, "/s3/", "/sqs/", 1))
-		if status != want || header.Get("Content-Type") != "application/json" || !strings.Contains(body, `"__type"`) {
-			t.Errorf("%s: %d %v %q", upstream, status, header, body)
+	within := func(longest time.Duration) func(upstream string, want int) time.Duration {
+		c := c
+		c.Services = append(c.Services, xds.Service{ID: "sqs", Timeout: longest})
+		g := envoytest.Start(t, c, envoytest.Doors{Authz: a, Proc: &proc{}})
+		return func(upstream string, want int) time.Duration {
+			began := time.Now()
+			status, header, body := ask(t, g.Addr, "POST", "/"+upstream, "x", "Authorization: "+strings.Replace(credential, "/s3/", "/sqs/", 1))
+			if status != want || header.Get("Content-Type") != "application/json" || !strings.Contains(body, `"__type"`) {
+				t.Errorf("%s: %d %v %q", upstream, status, header, body)
+			}
+			return time.Since(began)
 		}
-		if took := time.Since(began); upstream == "unknown" && took > time.Second {
-			t.Errorf("a cluster that does not exist is refused after %s", took)
-		}
+	}
+	within(500*time.Millisecond)("silent", 504)
+	fails := within(time.Minute)
+	for _, upstream := range []string{"resets", "closed", "no-name"} {
+		fails(upstream, 503)
+	}
+	// A cluster that does not exist is refused when Envoy is told so, not when it
+	// has waited for 2 s: at least once in some tries, since the machine may be busy.
+	quickest := time.Hour
+	for i := 0; i < 10 && quickest > time.Second; i++ {
+		quickest = min(quickest, fails(fmt.Sprint("unknown", i), 503))
+	}
+	if quickest > time.Second {
+		t.Errorf("a cluster that does not exist is refused after %s", quickest)
 	}
 	if silent.count() != 1 || resets.count() != 1 {
 		t.Errorf("asked %d and %d times", silent.count(), resets.count())

@@ -28,7 +28,7 @@ func TestFirstCallsAtOnce(t *testing.T) {
 			var clients sync.WaitGroup
 			for i := range calls {
 				clients.Go(func() {
-					client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 10 * time.Second}
+					client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 					if err := put(&client, fmt.Sprintf("%s/%s/k%d", g.URL, classes[i%len(classes)], i), body); err != nil {
 						t.Error(round, err)
 					}
@@ -77,7 +77,7 @@ func TestFirstUploadIsWhole(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+			if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 				t.Fatal(err)
 			}
 			write(t, conn, first)

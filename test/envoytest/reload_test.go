@@ -22,7 +22,7 @@ func TestReloadUnderLoad(t *testing.T) {
 	var clients sync.WaitGroup
 	for _, class := range classes {
 		clients.Go(func() {
-			client := http.Client{Transport: &http.Transport{}, Timeout: 10 * time.Second}
+			client := http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
 			defer client.CloseIdleConnections()
 			for {
 				select {
@@ -85,7 +85,7 @@ func TestClusterRemoved(t *testing.T) {
 	c := u.config()
 	c.Resolve = nil
 	g.Update(c)
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(time.Minute)
 	for {
 		status, _, _ := ask(t, g.Addr, "GET", "/none/k", "")
 		if status == 503 {

@@ -30,7 +30,7 @@ func ask(t testing.TB, addr, method, target, body string, headers ...string) (in
 			r.Header.Del(name)
 		}
 	}
-	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 40 * time.Second}
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 	answer, err := client.Do(r)
 	if err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func raw(t testing.TB, addr, text string) (status, rest string) {
 		t.Fatal(err)
 	}
 	defer conn.Close()
-	if err := conn.SetDeadline(time.Now().Add(10 * time.Second)); err != nil {
+	if err := conn.SetDeadline(time.Now().Add(time.Minute)); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := io.WriteString(conn, text); err != nil {

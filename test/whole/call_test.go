@@ -195,16 +195,17 @@ func TestNoLateContinue(t *testing.T) {
 	u, _ := up(t)
 	for _, call := range []string{"put_bucket_policy", "put_object", "put_object_recorded"} {
 		t.Run(call, func(t *testing.T) {
-			got := boto3(call)(t, u)
-			if got.Status != 200 && got.Status != 204 || got.Attempts != 1 {
-				t.Fatalf("%+v", got)
+			var got sdkError
+			for range 5 { // a second may be short for a busy machine, but not each time
+				got = boto3(call)(t, u)
+				if got.Status != 200 && got.Status != 204 || got.Attempts != 1 {
+					t.Fatalf("%+v", got)
+				}
+				if strings.Contains(got.Log, "100 Continue response seen") {
+					return
+				}
 			}
-			if strings.Contains(got.Log, "No response seen from server") {
-				t.Errorf("the 100-continue came late:\n%s", got.Log)
-			}
-			if !strings.Contains(got.Log, "100 Continue response seen") {
-				t.Errorf("boto3 did not wait for a 100-continue, so this proves nothing:\n%s", got.Log)
-			}
+			t.Errorf("the 100-continue came late, or boto3 did not wait for it:\n%s", got.Log)
 		})
 	}
 }
