@@ -53,19 +53,21 @@ type unit struct {
 	recorder  *recorder.Recorder // nil: what calls say is not recorded
 	keeper    *session.Keeper
 	ended     *endings
-	approvals *approval.Book
-	mint      *mint.Mint
-	grants    *grant.Grants
-	keys      *sigv4.KeyCache
-	gate      *extauthz.Gate
-	authz     *extauthz.Server
-	proc      *extproc.Server
-	bodies    *bodies.Store   // nil: what calls say is not recorded
-	shipper   *bodies.Shipper // nil: recordings are not shipped
-	index     *replay.Index
-	console   http.Handler
-	login     http.Handler
-	xds       *xds.Server
+
+	refusedLogins loginLog
+	approvals     *approval.Book
+	mint          *mint.Mint
+	grants        *grant.Grants
+	keys          *sigv4.KeyCache
+	gate          *extauthz.Gate
+	authz         *extauthz.Server
+	proc          *extproc.Server
+	bodies        *bodies.Store   // nil: what calls say is not recorded
+	shipper       *bodies.Shipper // nil: recordings are not shipped
+	index         *replay.Index
+	console       http.Handler
+	login         http.Handler
+	xds           *xds.Server
 }
 
 // newUnit builds the rooms in the order in which they need each other. The log
@@ -320,7 +322,7 @@ func (u *unit) openLogin() error {
 			return err
 		},
 		Refused: func(peer netip.Addr, rule string, why error) {
-			u.zlog.Debug().Err(why).Str("rule", rule).Stringer("peer", peer).Msg("a login was refused")
+			u.refusedLogins.tell(u.zlog, peer, rule, why)
 			u.gate.Stranger(peer, rule)
 		},
 		Fault: func(err error) { u.zlog.Error().Err(err).Msg("a login failed") },

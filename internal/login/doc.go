@@ -92,7 +92,8 @@ type Config struct {
 	Encode func(awsapi.Shape, awsapi.Error) wire.Response
 	// Refused is told of every refusal that has no leaf of its own, to be
 	// counted: of a stranger, or of an agent that is refused too often. rule is
-	// stable; why says more for the operator and repeats nothing of the token.
+	// stable; why says more for the operator, a *Refusal where a token or its form
+	// was refused. Of the token it repeats an unknown issuer at most.
 	// Default: nobody is told.
 	Refused func(peer netip.Addr, rule string, why error)
 	// Fault is told what the operator must mend: an issuer whose keys can't be
@@ -184,7 +185,7 @@ func (h *Handler) open(r *http.Request, a ask) (opened, *Refusal) {
 	}
 	p, refusal := h.verify(r.Context(), a.token)
 	if refusal != nil {
-		h.cfg.Refused(from, refusal.Rule, refusal.why)
+		h.cfg.Refused(from, refusal.Rule, refusal)
 		return opened{}, refusal
 	}
 	e := event(a, p, from)

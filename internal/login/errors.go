@@ -15,6 +15,13 @@ type Refusal struct {
 	Message string
 	Rule    string // stable, for records: "token", "policy"
 	why     error  // for the operator; nothing of the token
+	// Issuer is whose token it is: the name of a configured issuer, or what a
+	// token says that names none of these, in quotes, at most 200 bytes of it. ""
+	// when there is no token that can be read.
+	Issuer string
+	// Signed reports that the issuer's signature was good: it is the issuer's own
+	// token, no stranger's.
+	Signed bool
 }
 
 // Error names the rule, and the reason where there is one.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -117,11 +118,26 @@ func (h *Handler) verify(ctx context.Context, token string) (proof, *Refusal) {
 	if len(token) < minToken || len(token) > maxToken {
 		return proof{}, badToken("the token's length is not that of a token")
 	}
-	v, ok := h.verifiers[issuerOf(token)]
+	issuer := issuerOf(token)
+	v, ok := h.verifiers[issuer]
 	if !ok {
-		return proof{}, badToken("the token is malformed, or names no configured issuer")
+		return proof{}, unknownIssuer(issuer)
 	}
-	return v.verify(ctx, token)
+	p, r := v.verify(ctx, token)
+	if r != nil {
+		r.Issuer = v.issuer.Alias
+	}
+	return p, r
+}
+
+// unknownIssuer refuses a token of an issuer that is not configured, or of none.
+func unknownIssuer(issuer string) *Refusal {
+	if issuer == "" {
+		return badToken("the token is malformed")
+	}
+	r := badToken("the token names no configured issuer")
+	r.Issuer = strconv.QuoteToASCII(issuer[:min(len(issuer), 200)])
+	return r
 }
 
 // issuerOf reads the issuer that a token claims, only to choose whose keys must
@@ -170,9 +186,9 @@ func (v *verifier) verify(ctx context.Context, token string) (proof, *Refusal) {
 	case errors.Is(keys.err, errKeysUnavailable):
 		return proof{}, noKeys(keys.err)
 	case keys.err != nil:
-		return proof{}, badToken("issuer " + v.issuer.Alias + ": " + keys.err.Error())
+		return proof{}, badToken(keys.err.Error())
 	case err != nil:
-		return proof{}, badToken("issuer " + v.issuer.Alias + ": the token is malformed, or signed by an algorithm that is not accepted")
+		return proof{}, badToken("the token is malformed, or signed by an algorithm that is not accepted")
 	}
 	var payload json.RawMessage
 	if err := id.Claims(&payload); err != nil {
@@ -182,7 +198,11 @@ func (v *verifier) verify(ctx context.Context, token string) (proof, *Refusal) {
 	if err != nil {
 		return proof{}, badClaim("token-claims", "its claims are not one JSON object of distinct names")
 	}
-	return v.prove(c)
+	p, r := v.prove(c)
+	if r != nil {
+		r.Signed = true
+	}
+	return p, r
 }
 
 // prove checks the claims of a token that the issuer signed.
