@@ -15,7 +15,9 @@ import (
 // VerifyConfig says what to verify, and against what.
 type VerifyConfig struct {
 	// Log is the log's folder, or a copy of what is published of it (tiles and
-	// checkpoint). Segments are compared with the tiles when they are there.
+	// checkpoint) or of its checkpoint and segments, without its lock: then what
+	// stands behind the checkpoint counts for nothing. Segments are compared with
+	// the tiles when both are there.
 	Log fs.FS
 	// Key is the verifier key (signed-note vkey) that the log must begin with.
 	// "" takes the log's own word for it.
@@ -282,7 +284,7 @@ func (v *verifier) checkTail(s *segmentReader) {
 	count, first, err := s.rest()
 	v.report.Unsigned = count
 	switch {
-	case s.absent:
+	case s.absent, v.files.copied: // a copy goes on as far as it was made
 		return
 	case errors.Is(err, errTorn), errors.Is(err, ErrCorrupt):
 		v.report.find(Incomplete, "%s ends in what is no whole record: a crash, or an edit behind the last checkpoint", s.name)
