@@ -48,6 +48,7 @@ type stream struct {
 	redeem     error
 	events     []string
 	heads      []string // of R and F, beside what the event says
+	asks       []string // of Q, beside what the event says
 	transcript []string
 	broken     bool
 	revoked    bool
@@ -190,7 +191,7 @@ func (s *stream) message(event string) *extprocv3.ProcessingRequest {
 		} else if s.length == 0 {
 			s.length, _ = strconv.ParseInt(length, 10, 64)
 		}
-		m := requestHeaders(s.class, end, append([]string{":method", s.method, ":path", "/key", ":authority", "h", ":scheme", "http"}, h...)...)
+		m := requestHeaders(s.class, end, append([]string{":method", s.method, ":path", "/key", ":authority", "h", ":scheme", "http"}, append(h, s.asks...)...)...)
 		return m
 	}
 	m := &extprocv3.ProcessingRequest{Request: &extprocv3.ProcessingRequest_ResponseHeaders{ResponseHeaders: headers(end, append(append([]string{":status", rest}, h...), s.heads...)...)}}
