@@ -10,6 +10,7 @@ import (
 	"github.com/credence-gateway/credence/internal/grant"
 	"github.com/credence-gateway/credence/internal/masks"
 	"github.com/credence-gateway/credence/internal/secret"
+	"github.com/credence-gateway/credence/internal/sigv4"
 )
 
 // TestRequestHeads: what is a credential, or of one hop, or unknown, stays here; and
@@ -19,12 +20,12 @@ func TestRequestHeads(t *testing.T) {
 		"accept", "a/b", "accept-encoding", "gzip", "amz-sdk-request", "attempt=1", "cache-control", "no-cache", "content-type", "a/b", "if-match", "x", "range", "bytes=0-1",
 		"x-amz-acl", "private", "x-amz-checksum-mode", "ENABLED", "x-amz-meta-a", "b", "x-amz-te", "append-md5", "x-amzn-bedrock-trace", "ENABLED",
 		"cookie", "a=b", "forwarded", "for=a", "proxy-authorization", "Basic x", "referer", "http://a", "te", "trailers", "trailer", "x-a", "via", "a", "x-api-key", "k",
-		"x-amz-algorithm", "a", "x-amz-credential", "c", "x-amz-expires", "1", "x-amz-signature", "s", "x-amz-signedheaders", "h",
+		"x-amz-algorithm", "a", "x-amz-credential", "c", "x-amz-expires", "1", "x-amz-security-token", "t", "x-amz-signature", "s", "x-amz-signedheaders", "h",
 		"x-amzn-authorization", "AWS3 x", "x-amzn-trace-id", "Root=1", "x-http-method-override", "DELETE",
 	}
 	never := []string{
 		"cookie", "forwarded", "proxy-authorization", "referer", "te", "trailer", "via", "x-api-key",
-		"x-amz-algorithm", "x-amz-credential", "x-amz-expires", "x-amz-signature", "x-amz-signedheaders",
+		"x-amz-algorithm", "x-amz-credential", "x-amz-expires", "x-amz-security-token", "x-amz-signature", "x-amz-signedheaders",
 		"x-amzn-authorization", "x-amzn-trace-id", "x-http-method-override",
 	}
 	coded := append([]string{"accept-encoding", "x-amz-checksum-mode", "x-amz-te"}, never...)
@@ -41,7 +42,12 @@ func TestRequestHeads(t *testing.T) {
 		"renamed":     {func(g *grant.Grant) { g.Origin = "http://gw" }, coded},
 	} {
 		s := &stream{class: grant.Response, method: "GET", events: []string{"Q."}, asks: asks, edit: test.edit}
-		s.configure = func(c *extproc.Config) { c.Masks, c.Tokens = rules, masks.NewTokenMaker(secret.NewRing()) }
+		s.configure = func(c *extproc.Config) {
+			c.Masks, c.Tokens = rules, masks.NewTokenMaker(secret.NewRing())
+			c.Credentials = func(string) (sigv4.Credentials, error) { // without a token that would be in the agent's place
+				return sigv4.Credentials{AccessKeyID: upstreamKey.AccessKeyID, Secret: upstreamKey.Secret}, nil
+			}
+		}
 		var got []string
 		s.onSend = func(m *extprocv3.ProcessingResponse) {
 			if h := m.GetRequestHeaders(); h != nil {
