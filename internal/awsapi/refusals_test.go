@@ -30,7 +30,7 @@ func (r req) sign(service string) req {
 }
 
 // TestRefusals is the decoy table: each request is one that another reader
-// could take for a different call. A31 to A36 and A40 are the numbers of the
+// could take for a different call. A31 to A36, A40 and A42 are the numbers of the
 // threat list.
 func TestRefusals(t *testing.T) {
 	c := load(t)
@@ -48,6 +48,11 @@ func TestRefusals(t *testing.T) {
 		{"service that is not catalogued", get.sign("nosuch"), "unknown-service"},
 		{"bucket of S3 signed for directory buckets", s3("GET", "/b-1/k").sign("s3express"), "resource-name"},
 		{"S3's own operation signed for directory buckets", s3("GET", "/b--use1-az4--x-s3?acl").sign("s3express"), "unknown-parameter"},
+
+		// A42 another account by a parameter of its own
+		{"A42 CodeArtifact's domain", rest("codeartifact", "GET", "/v1/domain?domain=d&domain-owner=444455556666", ""), "resource-owner"},
+		{"A42 App Mesh's mesh", rest("appmesh", "GET", "/v20190125/meshes/m?meshOwner=444455556666", ""), "resource-owner"},
+		{"A42 Glacier's vault", rest("glacier", "GET", "/444455556666/vaults/v", ""), "resource-owner"},
 
 		// A36 operation confusion
 		{"A36 target at a service without JSON", s3("POST", "/").with("x-amz-target: DynamoDB_20120810.GetItem", "content-type: application/x-amz-json-1.0"), "unknown-operation"},

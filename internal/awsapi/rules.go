@@ -10,6 +10,9 @@ import (
 
 // actions works out every IAM action that an operation needs, and on what.
 func (q *request) actions(m match) ([]Action, error) {
+	if err := q.ownResources(m); err != nil {
+		return nil, err
+	}
 	e := evaluation{request: q, service: m.service, root: m.params}
 	e.scope = vars{{"Partition", q.where.Partition}, {"Region", q.where.Region}, {"Account", q.where.Account}}
 	for i := range m.op.Rules {
@@ -21,6 +24,21 @@ func (q *request) actions(m match) ([]Action, error) {
 		return nil, refuse("no-action", m.service.head.ID+" "+m.op.Name+" names nothing to act on")
 	}
 	return e.out, nil
+}
+
+// owners are the parameters that say whose the resources of a call are, beside
+// names that are looked up in that account then, by service.
+var owners = map[string]string{"appmesh": "meshOwner", "codeartifact": "domainOwner", "glacier": "accountId"}
+
+// ownResources refuses a call whose resources are of another account by such a
+// parameter: its rules would name the role's own, as "-" at Glacier means.
+func (q *request) ownResources(m match) error {
+	name := owners[m.service.head.ID]
+	owner, _ := m.params[name].(string)
+	if owner == q.where.Account || !accountNumber.MatchString(owner) {
+		return nil
+	}
+	return refuse("resource-owner", "the parameter "+name+" names another account than that of the session's role, and it can't be decided here what is there")
 }
 
 // evaluation applies an operation's rules to its input.

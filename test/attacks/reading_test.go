@@ -1,6 +1,7 @@
 package attacks_test
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -180,9 +181,10 @@ func TestA35_Buckets(t *testing.T) {
 
 // A permit of a table's name is one of the role's own account: TestForeign of
 // policies has the other services.
-func TestA36_Accounts(t *testing.T) {
+func TestA42_Accounts(t *testing.T) {
 	refused(t,
 		attack{"another's table by its ARN", table("444455556666"), nil, nil, 403, denied, "policy", true},
+		attack{"another's vault by its path", with(s3(http.MethodGet, "/444455556666/vaults/this", ""), func(q *request) { q.service = "glacier" }), nil, nil, 403, denied, "call-resource-owner", true},
 	)
 }
 
