@@ -2,11 +2,14 @@ package login_test
 
 import (
 	"encoding/base64"
+	"errors"
 	"net/http"
+	"net/netip"
 	"strings"
 	"testing"
 
 	"github.com/go-jose/go-jose/v4"
+	"github.com/google/go-cmp/cmp"
 
 	"github.com/credence-gateway/credence/internal/login"
 )
@@ -85,6 +88,43 @@ func TestForgedTokens(t *testing.T) {
 				if strings.Contains(said, parts[1]) || strings.Contains(said, "agent-7") || len(said) > 200 {
 					t.Errorf("operators are told too much: %s", said)
 				}
+			}
+		})
+	}
+}
+
+// TestRefusalsNameTheIssuer: who runs the gateway can tell whose tokens are refused,
+// and which of them the issuer did sign.
+func TestRefusalsNameTheIssuer(t *testing.T) {
+	i := newIDP(t)
+	type told struct {
+		Issuer string
+		Signed bool
+		Why    string
+	}
+	for name, tt := range map[string]struct {
+		token string
+		want  told
+	}{
+		"another audience":   {i.sign(t, i.claims(map[string]any{"aud": "elsewhere"})), told{"corp", true, "login: its audience (aud) is not one of this gateway's: request a token for this gateway"}},
+		"an unknown issuer":  {i.sign(t, i.claims(map[string]any{"iss": "https://evil.example\n"})), told{`"https://evil.example\n"`, false, "login: the token names no configured issuer"}},
+		"a long issuer":      {i.sign(t, i.claims(map[string]any{"iss": strings.Repeat("é", 300)})), told{`"` + strings.Repeat(`\u00e9`, 100) + `"`, false, "login: the token names no configured issuer"}},
+		"a stranger's":       {newIDP(t).sign(t, i.claims(nil)), told{"corp", false, "login: the signature is not the issuer's"}},
+		"nothing of a token": {"abcdefgh", told{"", false, "login: the token is malformed"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got []told
+			g := newGateway(t, i, func(c *login.Config) {
+				c.Refused = func(_ netip.Addr, _ string, why error) {
+					var r *login.Refusal
+					if errors.As(why, &r) {
+						got = append(got, told{r.Issuer, r.Signed, r.Error()})
+					}
+				}
+			})
+			g.sts(t, form(tt.token))
+			if diff := cmp.Diff([]told{tt.want}, got); diff != "" {
+				t.Error(diff)
 			}
 		})
 	}
