@@ -101,7 +101,7 @@ func agent(t *testing.T, u *gateway.Unit) map[string]said {
 	}
 	cmd := exec.Command(python, "testdata/agent.py")
 	cmd.Env = append(os.Environ(), "AWS_ENDPOINT_URL="+u.URL(), "AWS_ACCESS_KEY_ID="+u.Keys.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+u.Keys.SecretAccessKey,
-		"AWS_SESSION_TOKEN="+u.Keys.SessionToken, "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_CONFIG_FILE=/dev/null")
+		"AWS_SESSION_TOKEN="+u.Keys.SessionToken, "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1", "AWS_CONFIG_FILE=/dev/null", "TZ=UTC") // boto3 tells local times
 	var errs bytes.Buffer
 	cmd.Stderr = &errs
 	out, err := cmd.Output()
