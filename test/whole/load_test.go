@@ -203,11 +203,17 @@ func (u *unit) paired() {
 		return nil
 	})
 	state := filepath.Join(u.Dir, ".credence")
-	r, err := audit.Verify(u.Context(), audit.VerifyConfig{
-		Log: os.DirFS(filepath.Join(state, "log")), Bodies: recorder.Check(os.DirFS(filepath.Join(state, "bodies"))),
-		Anchors: []audit.AnchorStore{{Name: "anchors", FS: os.DirFS(filepath.Join(u.Dir, "anchors"))}},
+	gateway.Within(u, "what is signed to verify", func() error { // a busy disk may be seconds behind with signing
+		r, err := audit.Verify(u.Context(), audit.VerifyConfig{
+			Log: os.DirFS(filepath.Join(state, "log")), Bodies: recorder.Check(os.DirFS(filepath.Join(state, "bodies"))),
+			Anchors: []audit.AnchorStore{{Name: "anchors", FS: os.DirFS(filepath.Join(u.Dir, "anchors"))}},
+		})
+		switch {
+		case err != nil || r.Worst() != "":
+			u.Fatalf("%v %+v", err, r)
+		case r.Recordings == 0:
+			return fmt.Errorf("it has no recordings: %+v", r)
+		}
+		return nil
 	})
-	if err != nil || r.Worst() != "" || r.Recordings == 0 {
-		u.Errorf("%v %+v", err, r)
-	}
 }
