@@ -221,6 +221,20 @@ func (g *Gate) Admit(ctx context.Context, r *wire.Request, body awsapi.Body) Adm
 	return Admission{Grant: c.sealed, Destination: c.destination}
 }
 
+// Look says by the head alone whether a large body is read for the caller: refused,
+// and recorded, is who has no session of this gateway's, and whose signature is
+// wrong already, which is known where the head has the body's hash. Nothing is
+// decided by it beyond that, and Admit proves all of it again with the body.
+func (g *Gate) Look(ctx context.Context, r *wire.Request) (refusal wire.Response, refused bool) {
+	c := g.newCall(r, awsapi.Body{})
+	defer c.leave()
+	err := c.identify(ctx)
+	if err == nil || errors.Is(err, sigv4.ErrPayloadUnknown) { // the session is known, and the body tells the rest
+		return wire.Response{}, false
+	}
+	return c.refuse(ctx, err), true
+}
+
 // call is one call on its way through the gate. What a step has not reached is
 // zero.
 type call struct {

@@ -54,6 +54,12 @@ func (s *Server) Check(ctx context.Context, in *authv3.CheckRequest) (out *authv
 	if err != nil {
 		return envoymsg.Deny(s.gate.reject(envoymsg.Peer(in), err)), nil
 	}
+	if envoymsg.Awaited(in) {
+		if refusal, refused := s.gate.Look(ctx, r); refused {
+			return envoymsg.Deny(refusal), nil
+		}
+		return envoymsg.Proceed(), nil
+	}
 	a := s.gate.Admit(ctx, r, awsapi.Body{Bytes: body.Bytes, Seen: body.Seen})
 	if a.Grant == "" {
 		return envoymsg.Deny(a.Refusal), nil

@@ -192,3 +192,43 @@ func TestConfig(t *testing.T) {
 		}
 	}
 }
+
+// TestServerLook: a head alone is refused when it is nobody's, and when it has the
+// body's hash and a wrong signature; else the body is read, and nothing recorded.
+func TestServerLook(t *testing.T) {
+	u := newUnit(t, nil)
+	client, keys := serve(t, u.gate), u.login(nil)
+	set := func(name, value string) func(*wire.Request) {
+		return func(r *wire.Request) {
+			for i := range r.Headers {
+				if r.Headers[i].Name == name {
+					r.Headers[i].Value = value
+				}
+			}
+		}
+	}
+	list := dynamo("GetItem", `{"TableName":"orders","Key":{"id":{"S":"1"}}}`)
+	for name, test := range map[string]struct {
+		from   ask
+		change func(*wire.Request)
+		reads  bool
+	}{
+		"the body's hash is not there": {list, nil, true},
+		"the signature holds":          {get("/reports/2026/q3.csv"), nil, true},
+		"another hash":                 {get("/reports/2026/q3.csv"), set("x-amz-content-sha256", strings.Repeat("a", 64)), false},
+		"another's token":              {list, set("x-amz-security-token", strings.Repeat("A", 300)), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r, _ := u.sign(keys, test.from)
+			if test.change != nil {
+				test.change(r)
+			}
+			in := check(r, awsapi.Body{})
+			in.Attributes.ContextExtensions[envoymsg.BodyExtension] = envoymsg.BodyAwaited
+			got, err := client.Check(context.Background(), in)
+			if err != nil || (got.GetStatus().GetCode() == int32(codes.OK)) != test.reads || len(got.GetOkResponse().GetHeaders()) > 0 || got.GetDynamicMetadata() != nil {
+				t.Errorf("%v, %v", got, err)
+			}
+		})
+	}
+}

@@ -117,6 +117,7 @@ const (
 	maxHeadersKB    = 96  // AWS accepts 8 KiB of metadata and long signatures
 	maxHeaders      = 200 // S3 metadata needs more than Envoy's 100
 	connectionLimit = 256 << 10
+	smallBody       = 64 << 10            // read of anybody, without a look at the head
 	doorWindow      = 2 * connectionLimit // of a door's stream: one message of body is read while another comes
 	firstIdle       = time.Minute         // silence while a request is still being received
 	headersTimeout  = 30 * time.Second

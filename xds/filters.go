@@ -22,6 +22,7 @@ import (
 // metadata, and per-route settings refer to both.
 const (
 	authzFilter          = envoymsg.AuthzNamespace
+	lookFilter           = "credence.look"
 	procFilter           = "envoy.filters.http.ext_proc"
 	responseLengthFilter = "credence.response_length"
 	requestLengthFilter  = "credence.request_length"
@@ -34,6 +35,7 @@ const (
 // (docs/decisions/006-clusters-before-bodies.md).
 func filters(c Config) []*hcmv3.HttpFilter {
 	return []*hcmv3.HttpFilter{
+		offByDefault(filter(lookFilter, look(c))),
 		filter(authzFilter, authz(c)),
 		filter("envoy.filters.http.on_demand", onDemand()),
 		filter(responseLengthFilter, responseLength()),
@@ -50,7 +52,8 @@ func filter(name string, config proto.Message) *hcmv3.HttpFilter {
 
 // offByDefault keeps a filter out of streams that never match a route, such
 // as malformed requests: ext_proc would hold Envoy's answer to them until the
-// connection is gone. Every route that names the filter puts it in.
+// connection is gone. Every route that names the filter puts it in, and so the
+// look is only where a large body would be read.
 func offByDefault(f *hcmv3.HttpFilter) *hcmv3.HttpFilter {
 	f.Disabled = true
 	return f
@@ -75,6 +78,16 @@ func authz(c Config) *authzv3.ExtAuthz {
 		ClearRouteCache:        true,
 		ClearRouteCacheHeaders: []string{envoymsg.ServiceHeader, envoymsg.UpstreamHeader, envoymsg.ClassHeader},
 	}
+}
+
+// look asks the same door, by the head alone, whether a large body may be read.
+// Else strangers would fill Envoy's memory with bodies that never end
+// (docs/decisions/013-a-look-before-large-bodies.md).
+func look(c Config) *authzv3.ExtAuthz {
+	a := authz(c)
+	a.StatPrefix, a.WithRequestBody = "credence-look", nil
+	a.Services = &authzv3.ExtAuthz_GrpcService{GrpcService: grpcService(authzCluster, c.Stall)}
+	return a
 }
 
 // wholeBody buffers up to limit bytes: the whole body or, above, a 413.

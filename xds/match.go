@@ -7,6 +7,7 @@ import (
 
 	routev3 "github.com/envoyproxy/go-control-plane/envoy/config/route/v3"
 	matcherv3 "github.com/envoyproxy/go-control-plane/envoy/type/matcher/v3"
+	typev3 "github.com/envoyproxy/go-control-plane/envoy/type/v3"
 )
 
 // subresources are the query parameters that turn an S3 PUT or POST into an
@@ -179,6 +180,12 @@ func headerIs(name, value string) *routev3.HeaderMatcher {
 
 func headerBegins(name, prefix string) *routev3.HeaderMatcher {
 	return stringMatch(name, &matcherv3.StringMatcher{MatchPattern: &matcherv3.StringMatcher_Prefix{Prefix: prefix}})
+}
+
+// headerAtMost matches a decimal number from 0 to most.
+func headerAtMost(name string, most uint32) *routev3.HeaderMatcher {
+	return &routev3.HeaderMatcher{Name: name, HeaderMatchSpecifier: &routev3.HeaderMatcher_RangeMatch{
+		RangeMatch: &typev3.Int64Range{Start: 0, End: int64(most) + 1}}}
 }
 
 // headerRegex matches the whole value.

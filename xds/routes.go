@@ -65,11 +65,41 @@ func initialRoutes(c Config) []*routev3.Route {
 	for _, m := range c.Stream {
 		list = append(list, initial(streamRoute, m, 0)...)
 	}
+	list = append(list, smallRoutes(c)...)
 	for _, m := range c.Large {
-		list = append(list, initial(largeRoute, m, c.LargeBody)...)
+		list = append(list, looking(initial(largeRoute, m, c.LargeBody))...)
 	}
-	list = append(list, initial(plainRoute, Match{}, c.PlainBody)...)
+	list = append(list, looking(initial(plainRoute, Match{}, c.PlainBody))...)
 	return append(list, refusing(denyRoute, anyPath(nil), 0))
+}
+
+// smallRoutes are for signed requests of which little is read: by their
+// content-length or, without one, by a method that has no body as a rule. They
+// ask once. That a body is chunked is not to be seen here: Envoy takes
+// transfer-encoding away before the first match.
+func smallRoutes(c Config) []*routev3.Route {
+	most := min(c.PlainBody, smallBody)
+	bodiless := []*routev3.HeaderMatcher{headerRegex(":method", "GET|HEAD|DELETE"), absent("content-length")}
+	var list []*routev3.Route
+	for _, head := range [][]*routev3.HeaderMatcher{{headerAtMost("content-length", most)}, bodiless} {
+		for _, match := range (Match{}).alternative(nil, head) {
+			list = append(list, refusing(plainRoute, match, most))
+		}
+	}
+	return list
+}
+
+// looking has the head looked at before a body is buffered.
+func looking(list []*routev3.Route) []*routev3.Route {
+	for _, r := range list {
+		r.TypedPerFilterConfig[lookFilter] = typed(&authzv3.ExtAuthzPerRoute{Override: &authzv3.ExtAuthzPerRoute_CheckSettings{
+			CheckSettings: &authzv3.CheckSettings{
+				ContextExtensions:           map[string]string{envoymsg.BodyExtension: envoymsg.BodyAwaited},
+				DisableRequestBodyBuffering: true,
+			},
+		}})
+	}
+	return list
 }
 
 // classRoute forwards what ext_authz has allowed, to the cluster that it
@@ -94,12 +124,14 @@ func classRoute(s Service, class grant.Class) *routev3.Route {
 }
 
 // refusalRoute has no upstream, and ext_proc to answer what ext_authz can't
-// put into words; see envoymsg.Deny.
+// put into words; see envoymsg.Deny. What a look has refused is not read for a
+// second check.
 func refusalRoute() *routev3.Route {
 	return &routev3.Route{
-		Name:   envoymsg.RefusalClass,
-		Match:  anyPath(nil),
-		Action: unavailable(),
+		Name:                 envoymsg.RefusalClass,
+		Match:                anyPath(nil),
+		Action:               unavailable(),
+		TypedPerFilterConfig: map[string]*anypb.Any{authzFilter: authzDisabled()},
 	}
 }
 
@@ -133,7 +165,7 @@ func login(m *routev3.RouteMatch) *routev3.Route {
 			AppendAction: corev3.HeaderValueOption_OVERWRITE_IF_EXISTS_OR_ADD,
 		}},
 		TypedPerFilterConfig: map[string]*anypb.Any{
-			authzFilter: typed(&authzv3.ExtAuthzPerRoute{Override: &authzv3.ExtAuthzPerRoute_Disabled{Disabled: true}}),
+			authzFilter: authzDisabled(),
 			procFilter:  procDisabled(),
 		},
 	}
@@ -170,6 +202,10 @@ func refusing(name string, m *routev3.RouteMatch, buffer uint32) *routev3.Route 
 
 func unavailable() *routev3.Route_DirectResponse {
 	return &routev3.Route_DirectResponse{DirectResponse: &routev3.DirectResponseAction{Status: 503}}
+}
+
+func authzDisabled() *anypb.Any {
+	return typed(&authzv3.ExtAuthzPerRoute{Override: &authzv3.ExtAuthzPerRoute_Disabled{Disabled: true}})
 }
 
 func procDisabled() *anypb.Any {

@@ -10,11 +10,19 @@ import (
 )
 
 // Every route on which ext_authz buffers the whole body says so in its
-// context_extensions, with this key and value.
+// context_extensions, with this key and value. A check that is to say whether
+// the body may be read at all, before a byte of it is, has the other value.
 const (
 	BodyExtension = "credence.body"
 	BodyBuffered  = "buffered"
+	BodyAwaited   = "awaited"
 )
+
+// Awaited reports whether a check asks only whether the body may be read: Proceed
+// answers it, or Deny.
+func Awaited(check *authv3.CheckRequest) bool {
+	return check.GetAttributes().GetContextExtensions()[BodyExtension] == BodyAwaited
+}
 
 // Body is the request body as far as ext_authz saw it.
 type Body struct {

@@ -35,6 +35,15 @@ func Allow(d Destination, grant string) *authv3.CheckResponse {
 	return ok(d, map[string]*structpb.Value{grantKey: structpb.NewStringValue(grant)})
 }
 
+// Proceed answers a check whose body is Awaited: read it, and ask again. It names
+// no destination, so that by itself it lets nothing through.
+func Proceed() *authv3.CheckResponse {
+	return &authv3.CheckResponse{
+		Status:       &status.Status{Code: int32(codes.OK)},
+		HttpResponse: &authv3.CheckResponse_OkResponse{OkResponse: &authv3.OkHttpResponse{}},
+	}
+}
+
 func ok(d Destination, metadata map[string]*structpb.Value) *authv3.CheckResponse {
 	return &authv3.CheckResponse{
 		Status:          &status.Status{Code: int32(codes.OK)},

@@ -32,18 +32,36 @@ type check struct {
 type authz struct {
 	authv3.UnimplementedAuthorizationServer
 	decide func(check) *authv3.CheckResponse
+	refuse *authv3.CheckResponse // the answer to every look; nil lets the body be read
 
 	mu     sync.Mutex
 	checks []check
+	looks  []check
 }
 
 func (a *authz) Check(_ context.Context, r *authv3.CheckRequest) (*authv3.CheckResponse, error) {
+	if envoymsg.Awaited(r) {
+		return a.look(r), nil
+	}
 	var c check
 	c.request, c.body, c.err = envoymsg.Request(r)
 	a.mu.Lock()
 	a.checks = append(a.checks, c)
 	a.mu.Unlock()
 	return a.decide(c), nil
+}
+
+// look answers before the body.
+func (a *authz) look(r *authv3.CheckRequest) *authv3.CheckResponse {
+	var c check
+	c.request, c.body, c.err = envoymsg.Request(r)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.looks = append(a.looks, c)
+	if a.refuse != nil {
+		return a.refuse
+	}
+	return envoymsg.Proceed()
 }
 
 func (a *authz) seen() []check {
