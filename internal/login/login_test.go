@@ -64,7 +64,11 @@ func newGateway(t testing.TB, i *idp, edits ...func(*login.Config)) *gateway {
 		t.Fatal(err)
 	}
 	c.Issue = g.keeper.Issue
-	c.MayOpen = func(identity.Principal, string, netip.Addr) login.Permit { return g.permit }
+	c.MayOpen = func(identity.Principal, string, netip.Addr) login.Permit {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		return g.permit
+	}
 	c.Refused = func(_ netip.Addr, rule string, why error) {
 		g.mu.Lock()
 		defer g.mu.Unlock()

@@ -236,7 +236,9 @@ func TestBoto3ReadsRefusals(t *testing.T) {
 				edited[k] = v
 			}
 			tt.edit(edited)
+			s.mu.Lock() // the server of an earlier call may still read it
 			s.permit = tt.permit
+			s.mu.Unlock()
 			o := boto3(t, edited)
 			if o.Error != tt.code || !strings.Contains(o.Message, tt.shown) || o.Request == "" {
 				t.Errorf("%+v", o)
